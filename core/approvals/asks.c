@@ -422,12 +422,13 @@ bool sp_ask_put_off(sp_core *core, uint64_t id)
     return approvals != NULL && sp_again_later(&approvals->again, id, sp_now_steady_us());
 }
 
-void sp_ask_give_up(sp_core *core, const sp_ask *ask, const char *method, sp_err err)
+void sp_ask_give_up(sp_core *core, const sp_ask *ask, const char *method, bool has_begun,
+                    sp_err err)
 {
     bool over = sp_again_is_for_good(err.code);
     sp_log(SP_LOG_WARN, "what was approved is not carried out (%s): %s", method,
            sp_code_word(err.code));
-    if (!over && !sp_ask_put_off(core, ask->id)) {
+    if (!over && !sp_ask_put_off(core, ask->id) && !has_begun) {
         return; /* that was told when it was put off first */
     }
     sp_err stored = over ? sp_ask_row_state(core->store, ask->id, SP_ASK_APPROVED, SP_ASK_EXPIRED,
@@ -461,8 +462,24 @@ void sp_approvals_drop(sp_core *core, uint64_t id, uint64_t session)
 
 /* ---- decided ---- */
 
+/* The ledger has that it begins before it does: so where it was tried before, first whether the
+ * store would take it. */
+static bool is_taken(sp_core *core, const sp_ask *ask)
+{
+    sp_err err = sp_ask_row_try(core->store, ask->id);
+    if (sp_failed(err)) {
+        sp_log(SP_LOG_WARN, "what was approved waits: the store takes nothing (%s)",
+               sp_code_word(err.code));
+        sp_ask_put_off(core, ask->id);
+    }
+    return !sp_failed(err);
+}
+
 static void carry_out(sp_core *core, const sp_ask *ask, bool again)
 {
+    if (again && !is_taken(core, ask)) {
+        return;
+    }
     switch ((sp_ask_kind)ask->kind) {
     case SP_ASK_GRANT:
     case SP_ASK_BREAK_GLASS:

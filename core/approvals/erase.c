@@ -68,9 +68,9 @@ static void erasing_free(erasing *w)
 }
 
 /* Nothing was erased, and the ledger says why. */
-static void not_done(erasing *w, sp_err err)
+static void not_done(erasing *w, bool has_begun, sp_err err)
 {
-    sp_ask_give_up(w->core, &w->ask, FAILED, err);
+    sp_ask_give_up(w->core, &w->ask, FAILED, has_begun, err);
     erasing_free(w);
 }
 
@@ -85,7 +85,7 @@ static void on_erased(void *self, sp_err err, sp_span body)
         err = sp_ok();
     }
     if (sp_failed(err)) {
-        not_done(w, err);
+        not_done(w, true, err);
         return;
     }
     if (sp_failed(
@@ -111,11 +111,12 @@ static sp_err check(const sp_core *core, const sp_ask *ask)
 static void on_recorded(void *self, sp_err err)
 {
     erasing *w = self;
-    if (!sp_failed(err)) {
+    bool has_begun = !sp_failed(err);
+    if (has_begun) {
         err = check(w->core, &w->ask);
     }
     if (sp_failed(err)) {
-        not_done(w, err);
+        not_done(w, has_begun, err);
         return;
     }
     ask_ledger(w->core, &w->erase, on_erased, w);
@@ -150,7 +151,7 @@ void sp_erasure_go(sp_core *core, const sp_ask *ask, bool again)
     erasing *w = NULL;
     sp_err err = begin(core, ask->id, &w);
     if (sp_failed(err)) {
-        sp_ask_give_up(core, ask, FAILED, err);
+        sp_ask_give_up(core, ask, FAILED, false, err);
         return;
     }
     w->again = again;

@@ -182,14 +182,15 @@ static void on_opened(void *self, sp_err err)
     opening *o = self;
     sp_core *core = o->core;
     uint32_t role = 0;
-    if (!sp_failed(err)) { /* while the ledger wrote, somebody may have locked or granted */
+    bool has_begun = !sp_failed(err);
+    if (has_begun) { /* while the ledger wrote, somebody may have locked or granted */
         err = check_open(core, &o->ask, &role);
     }
     if (!sp_failed(err)) {
         err = store_opened(core, &o->g);
     }
     if (sp_failed(err)) {
-        sp_ask_give_up(core, &o->ask, NOT_GIVEN, err);
+        sp_ask_give_up(core, &o->ask, NOT_GIVEN, has_begun, err);
     } else {
         sp_approvals *approvals = sp_approvals_of(core);
         if (approvals->grants_due_unix_s > o->g.until_unix_s) {
@@ -270,7 +271,7 @@ void sp_grant_open(sp_core *core, const sp_ask *ask)
     opening *o = NULL;
     sp_err err = make_opening(core, ask->id, &o);
     if (sp_failed(err)) {
-        sp_ask_give_up(core, ask, NOT_GIVEN, err);
+        sp_ask_give_up(core, ask, NOT_GIVEN, false, err);
         return;
     }
     auto_buf sp_buf room = sp_buf_make(SP_GRANT_DETAIL_BYTES);

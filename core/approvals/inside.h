@@ -54,6 +54,9 @@ SP_MUST sp_err sp_ask_rows_prune(sp_store *store, uint64_t before_unix_s);
 /* What undoing it would cost. */
 SP_MUST sp_err sp_ask_row_estimate(sp_store *store, uint64_t id, uint64_t bytes, uint64_t ms,
                                    sp_span dependants);
+/* Whether the store takes anything now, by an approved one; SP_ECONFLICT: it is not approved any
+ * more. */
+SP_MUST sp_err sp_ask_row_try(sp_store *store, uint64_t id);
 /* Approved, now used, in a transaction of the caller. SP_ECONFLICT: it is not approved any more. */
 SP_MUST sp_err sp_ask_row_use(sp_store *store, uint64_t id, uint64_t now_unix_s);
 /* Used, now approved again as it was when it was loaded, in a transaction of the caller.
@@ -127,9 +130,11 @@ SP_MUST sp_err sp_ask_carried_out(sp_core *core, uint64_t id);
 /* It is not tried for a minute. False: it had been put off before, or core stops, and the next one
  * tries it. */
 bool sp_ask_put_off(sp_core *core, uint64_t id);
-/* It cannot be carried out: on the ledger. For good (sp_again_is_for_good), and it has expired;
- * else it stays approved and is tried again each minute, and when core has started. */
-void sp_ask_give_up(sp_core *core, const sp_ask *ask, const char *method, sp_err err);
+/* It cannot be carried out: on the ledger, where it was not told before or (has_begun) an entry
+ * says that it began. For good (sp_again_is_for_good), and it has expired; else it stays approved
+ * and is tried again each minute, and when core has started. */
+void sp_ask_give_up(sp_core *core, const sp_ask *ask, const char *method, bool has_begun,
+                    sp_err err);
 
 /* ---- votes.c: who may, and the API of asks ---- */
 /* Whether the asker of this request may approve, and for which of the ask's approvers (bits); else

@@ -183,6 +183,19 @@ sp_err sp_ask_row_state(sp_store *store, uint64_t id, sp_ask_state from, sp_ask_
     return sp_txn_commit(&txn);
 }
 
+sp_err sp_ask_row_try(sp_store *store, uint64_t id)
+{
+    auto_txn sp_txn txn = sp_txn_begin(store);
+    TRY(txn.err);
+    auto_query sp_query q =
+        sp_query_of(store, "UPDATE ask SET state = state WHERE id = $1 AND state = $2");
+    sp_bind_bits(&q, id);
+    sp_bind_u64(&q, SP_ASK_APPROVED);
+    sp_err err = sp_query_finish_changed(&q);
+    TRY(err.code == SP_ENOTFOUND ? sp_fail(SP_ECONFLICT) : err);
+    return sp_txn_commit(&txn);
+}
+
 sp_err sp_ask_row_use(sp_store *store, uint64_t id, uint64_t now_unix_s)
 {
     auto_query sp_query q =

@@ -179,8 +179,9 @@ static sp_err note_begin(undoing *w, sp_keeper_job *job)
 static void on_undo_recorded(void *self, sp_err err)
 {
     undoing *w = self;
+    bool has_begun = !sp_failed(err);
     auto_keep_place sp_keep_place p = {.credential = {0}};
-    if (!sp_failed(err)) { /* another undo of it may have been first */
+    if (has_begun) { /* another undo of it may have been first */
         err = sp_kept_load(w->core->store, &w->arena, w->k.id, &w->k);
     }
     if (!sp_failed(err)) { /* whoever agreed may have been locked while the ledger wrote */
@@ -201,8 +202,7 @@ static void on_undo_recorded(void *self, sp_err err)
         err = note_begin(w, &p.job);
     }
     if (sp_failed(err)) {
-        sp_log(SP_LOG_WARN, "an approved undo is not carried out: %s", sp_code_word(err.code));
-        sp_ask_put_off(w->core, w->ask.id);
+        sp_ask_give_up(w->core, &w->ask, "undo not begun", has_begun, err);
         undoing_free(w);
         return;
     }

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """An office for tests: directories, a bootstrap file, `sallyport run`, people who sign in."""
 
+import contextlib
 import json
 import os
 import re
@@ -350,6 +351,16 @@ class Office:
         """In core's store, behind its back."""
         with sqlite3.connect(os.path.join(self.state, "core", "core.db"), timeout=20) as db:
             return db.execute(sql, values).fetchall()
+
+    @contextlib.contextmanager
+    def locked_store(self):
+        """Core's store takes nothing meanwhile: core waits for five seconds, and is told so."""
+        with contextlib.closing(sqlite3.connect(os.path.join(self.state, "core", "core.db"), timeout=20, isolation_level=None)) as db:
+            db.execute("BEGIN IMMEDIATE")
+            try:
+                yield
+            finally:
+                db.execute("ROLLBACK")
 
     def doctor(self):
         """Findings of `sallyport doctor --json` and its exit status."""

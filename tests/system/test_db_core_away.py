@@ -278,6 +278,23 @@ def test_what_ended_while_core_stood_still_and_died_is_told_to_the_next(gate):
         wait_for("what it was", 20, lambda: spent(gate, "carl", "a thousand rows a while")[1] - before == 300)
 
 
+def test_what_core_could_not_keep_is_told_again(gate):
+    """Its store took nothing when it was told (a full disk, another process): it said so."""
+    gate.sql("INSERT INTO customers (id, name) SELECT i, 'unkept' FROM generate_series(920001, 920300) i")
+    before = spent(gate, "carl", "a thousand rows a while")[1]
+    with contextlib.closing(open_as(gate, "carl")) as carl, contextlib.closing(gate.direct("op_all")) as other:
+        other.cursor().execute("SELECT FROM customers WHERE id = 920001 FOR UPDATE")
+        carl.send(query("UPDATE customers SET name = 'kept' WHERE name = 'unkept'"))
+        wait_for("the change", 10, lambda: gate.sql(
+            "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'") == [(1,)])
+        assert spent(gate, "carl", "a thousand rows a while")[1] - before < 100
+        with gate.office.locked_store():
+            other.rollback()
+            assert ("C", b"UPDATE 300\0") in carl.until("Z")
+            time.sleep(6)  # core waits for five
+        wait_for("what it was", 20, lambda: spent(gate, "carl", "a thousand rows a while")[1] - before == 300)
+
+
 def kept(gate, budget):
     return gate.office.store("SELECT COALESCE(SUM(rows), 0) FROM budget_spent WHERE budget = ?", budget)[0][0]
 

@@ -176,10 +176,24 @@ static sp_decision about_use(const asking *a, sp_sql_use *use)
     return about_part(a, action, SP_NONE);
 }
 
+static void mask_also(sp_decision *decision, uint64_t tags)
+{
+    if (tags != 0) {
+        decision->must |= SP_MUST_MASK;
+        decision->mask_tags |= tags;
+    }
+}
+
 /* What a change computes from its own rows it reads, by whatever rule it may change them: what the
- * person sees masked there is masked for the change too. */
+ * person sees masked there is masked for the change too. What is defined in a schema, but
+ * relations, may be held against rows of any table (a domain's checks). */
 static void mask_as_read(const asking *a, const sp_sql_use *use, sp_decision *decision)
 {
+    bool is_relation = (use->flags & SP_SQL_USE_MAKES) != 0;
+    if (use->kind == SP_SQL_SCHEMA && !is_relation && decision->verdict != SP_VERDICT_DENY) {
+        const sp_question question = question_of(a, SP_ACTION_READ, SP_NONE);
+        mask_also(decision, sp_policy_database_masks(a->policy, &question, a->database));
+    }
     if (use->kind != SP_SQL_RELATION || use->action == SP_ACTION_READ ||
         use->action == SP_ACTION_EXPORT) {
         return;
@@ -189,8 +203,7 @@ static void mask_as_read(const asking *a, const sp_sql_use *use, sp_decision *de
     seen.flags &= (uint16_t) ~(SP_SQL_USE_BROAD | SP_SQL_USE_BECOMES | SP_SQL_USE_ROWS);
     sp_decision read = about_use(a, &seen);
     if (read.verdict != SP_VERDICT_DENY && (read.must & SP_MUST_MASK) != 0) {
-        decision->must |= SP_MUST_MASK;
-        decision->mask_tags |= read.mask_tags;
+        mask_also(decision, read.mask_tags);
     }
 }
 

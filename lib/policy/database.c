@@ -170,6 +170,26 @@ sp_decision sp_policy_database_whole(const sp_policy *policy, const sp_question 
     return worst;
 }
 
+uint64_t sp_policy_database_masks(const sp_policy *policy, const sp_question *question,
+                                  sp_span database)
+{
+    sp_question asked = *question;
+    uint64_t tags = 0;
+    asked.action = SP_ACTION_READ;
+    const snap_database *d = database_of(policy, question->resource);
+    const snap_relation *all = snap_at(policy, SNAP_RELATIONS);
+    for (uint32_t i = 0; d != NULL && i < d->relations.count; i++) {
+        const snap_relation *r = &all[d->relations.at + i];
+        asked.part = r->part;
+        if (database.len == 0 || fits(policy, r->database, database)) {
+            sp_decision one = sp_policy_decide(policy, &asked);
+            bool is_masked = one.verdict != SP_VERDICT_DENY && (one.must & SP_MUST_MASK) != 0;
+            tags |= is_masked ? one.mask_tags : 0;
+        }
+    }
+    return tags;
+}
+
 bool sp_policy_database_function(const sp_policy *policy, uint32_t resource, sp_span schema,
                                  sp_span name, sp_action *ret_action)
 {

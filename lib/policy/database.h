@@ -81,6 +81,10 @@ sp_database_part sp_policy_database_part(const sp_policy *policy, uint32_t resou
  * and whatever could meet any relation. */
 sp_decision sp_policy_database_whole(const sp_policy *policy, const sp_question *question,
                                      sp_span database, sp_span schema);
+/* The tags that are masked for who reads whichever of its parts in that database he may. question->
+ * part and action are not looked at. For what may be held against rows of any table. */
+uint64_t sp_policy_database_masks(const sp_policy *policy, const sp_question *question,
+                                  sp_span database);
 /* What calling this function is, beyond those that every gate knows; false: nothing is said. */
 bool sp_policy_database_function(const sp_policy *policy, uint32_t resource, sp_span schema,
                                  sp_span name, sp_action *ret_action);

@@ -212,7 +212,8 @@ static void check_copy(masking *m, const CopyStmt *copy)
     /* newer than the catalogue: of who knows what */
     masked |= copy->relation != NULL && masking_has(&m->unknown, text_of(copy->relation->relname));
     for (int i = 0; i < list_length(copy->attlist); i++) {
-        masked |= masking_has(&m->names, string_of((const Node *)list_nth(copy->attlist, i)));
+        sp_span name = string_of((const Node *)list_nth(copy->attlist, i));
+        masked |= masking_has(&m->names, name) || !masking_has(&m->columns, name);
     }
     m->result->copies |= masked;
     check(m, copy->query, AS_PART);
@@ -249,6 +250,35 @@ static void check_constraint(masking *m, const Constraint *constraint)
                        SP_SPAN_EMPTY);
     }
     check_children(m, (const Node *)constraint);
+}
+
+/* By another name it would be taken for a column that nobody masks. Attributes are columns of typed
+ * tables, wherever. */
+static void check_renaming(masking *m, const RenameStmt *rename)
+{
+    bool is_masked =
+        rename->renameType == OBJECT_COLUMN && masking_has(&m->names, text_of(rename->subname));
+    if (is_masked || rename->renameType == OBJECT_ATTRIBUTE) {
+        masking_refuse(m, "a masked column would get another name:", text_of(rename->subname));
+    }
+    check_children(m, (const Node *)rename);
+}
+
+/* Whether all rows lie in a bound is told by the error, or none. */
+static void check_attaching(masking *m, const AlterTableStmt *alter)
+{
+    sp_span parent = text_of(alter->relation->relname);
+    bool is_masked = masking_has(&m->rows, parent) && !masking_has(&m->unknown, parent);
+    const AlterTableCmd *command = NULL;
+    EACH(AlterTableCmd, command, alter->cmds)
+    {
+        if (command->subtype == AT_AttachPartition && !is_masked &&
+            !is_clean(m, AS(PartitionCmd, command->def)->name)) {
+            masking_refuse(m, "a table with masked columns becomes a part of one without",
+                           SP_SPAN_EMPTY);
+        }
+    }
+    check_children(m, (const Node *)alter);
 }
 
 /* Rows that are read by an index come in the order of what it is on. */
@@ -387,6 +417,18 @@ static void check(masking *m, const Node *node, standing how)
     case T_IndexElem: /* of ON CONFLICT, EXCLUDE */
         check_name(m, AS(IndexElem, node)->name);
         check(m, AS(IndexElem, node)->expr, AS_PART);
+        break;
+    case T_RenameStmt:
+        check_renaming(m, AS(RenameStmt, node));
+        break;
+    case T_AlterTableStmt:
+        check_attaching(m, AS(AlterTableStmt, node));
+        break;
+    case T_ClusterStmt:
+        if (AS(ClusterStmt, node)->relation != NULL &&
+            !is_clean(m, AS(ClusterStmt, node)->relation)) {
+            masking_refuse(m, "rows with masked columns would be put into an order", SP_SPAN_EMPTY);
+        }
         break;
     case T_AlterTableCmd:
         if (AS(AlterTableCmd, node)->subtype == AT_SetNotNull ||

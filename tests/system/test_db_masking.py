@@ -137,6 +137,23 @@ TELLING = [
 ]
 
 
+def test_who_defines_sees_no_more_than_who_reads(gate):
+    """Also where the rule by which he may says nothing of masks, and where no table is named."""
+    gate.sql("CREATE DOMAIN phone_t AS text", "CREATE TABLE calls (id int, phone phone_t)", "ALTER DOMAIN phone_t OWNER TO op_all",
+             "ALTER TABLE calls OWNER TO op_all")
+    with gate.connect("carl") as carl, carl.cursor() as c:
+        for text in ("ALTER DOMAIN phone_t ADD CONSTRAINT c CHECK (VALUE <> '13800130007')", "ALTER DOMAIN phone_t SET NOT NULL",
+                     "CREATE FUNCTION lower(text, int) RETURNS int LANGUAGE sql AS 'SELECT 1'"):
+            with pytest.raises(psycopg2.Error) as what:
+                c.execute(text)
+            assert what.value.pgcode == "42501", text
+            carl.rollback()
+        c.execute("ALTER DOMAIN phone_t DROP NOT NULL")
+        c.execute("CREATE TYPE colour AS ENUM ('red')")
+        carl.rollback()
+    gate.sql("DROP TABLE calls", "DROP DOMAIN phone_t")
+
+
 @pytest.mark.parametrize("text", TELLING)
 def test_what_would_tell_is_refused(gate, text):
     with gate.connect("anna") as anna, anna.cursor() as c:

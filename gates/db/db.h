@@ -158,6 +158,7 @@ struct db_session {
     bool waits;       /* for db_session_resume() */
     bool drains;      /* until all that is under way was answered */
     bool resumed;
+    bool turn_over;   /* what is there is looked at again, behind others */
     bool full;        /* too many flights: the carry is looked at again when some have ended */
     bool front_ended; /* the client said Terminate, or sent its last byte */
     bool front_read;  /* all that he sent is here */

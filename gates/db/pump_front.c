@@ -5,9 +5,11 @@
  * SPEC gates/db/judge.h; PostgreSQL 15 manual, 55.2.
  */
 #include "gates/db/db.h"
+#include "infra/proc/clock.h"
 
 enum {
     CHUNKS_A_TURN = 8,
+    TURN_US = 2000, /* so long one client is judged: then it is the turn of others */
     SYNCS_KEPT_BYTES = 64 * SP_PG_HEAD_BYTES,
     SMALL_MAX_BYTES =
         10000 - 4,              /* Describe, Execute, Close, Sync, CopyFail: as the server has it */
@@ -390,12 +392,17 @@ static step next(db_session *session, db_run *run, sp_span rest, size_t *ret_use
     return message(session, run, &head, rest, ret_used);
 }
 
-/* Takes what it can of in; how much. */
+/* Takes what it can of in, as long as its turn lasts; how much. */
 static size_t take(db_session *session, sp_span in)
 {
     db_run run = {.len = 0};
     size_t used = 0;
+    uint64_t until_us = sp_now_steady_us() + TURN_US;
     while (used < in.len && session->at == DB_AT_OPEN) {
+        if (used > 0 && sp_now_steady_us() > until_us) {
+            session->full = session->turn_over = true;
+            break;
+        }
         size_t more = 0;
         step did = next(session, &run, sp_span_slice(in, used, in.len), &more);
         if (did != TOOK) {
@@ -469,7 +476,8 @@ void db_pump_front(db_session *session)
         if (is_crowded(session)) {
             return;
         }
-        if (chunks == CHUNKS_A_TURN) {
+        if (chunks == CHUNKS_A_TURN || session->turn_over) {
+            session->turn_over = false;
             sp_loop_defer(db_here.loop, &session->again);
             return;
         }

@@ -38,16 +38,18 @@ static sp_err ask(const char *prompt, bool echo, sp_secret *ret_line)
 {
     auto_close int tty = open("/dev/tty", O_RDWR | O_CLOEXEC);
     struct termios before;
-    if (tty < 0 || tcgetattr(tty, &before) != 0 ||
-        sp_failed(sp_write_all(tty, sp_span_cstr(prompt)))) {
+    if (tty < 0 || tcgetattr(tty, &before) != 0) {
         return sp_fail(SP_EIO);
     }
     struct termios quiet = before;
     if (!echo) {
         quiet.c_lflag &= ~(tcflag_t)ECHO;
     }
-    tcsetattr(tty, TCSAFLUSH, &quiet);
-    sp_err err = read_line(tty, ret_line);
+    tcsetattr(tty, TCSAFLUSH, &quiet); /* before the prompt: what is typed at once is not shown */
+    sp_err err = sp_write_all(tty, sp_span_cstr(prompt));
+    if (!sp_failed(err)) {
+        err = read_line(tty, ret_line);
+    }
     tcsetattr(tty, TCSAFLUSH, &before);
     if (!echo) {
         SP_IGNORE(sp_write_all(tty, SP_SPAN_LIT("\n"))); /* looks only */

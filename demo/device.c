@@ -230,7 +230,13 @@ int demo_code(const demo *d, const char *name)
         demo_say("there is no account %s in %s/accounts.json", name, d->base);
         return EXIT_FAILURE;
     }
-    person.last_step = (uint64_t)time(NULL) / 30 - 1; /* what an authenticator shows now */
+    uint64_t before = (uint64_t)time(NULL) / 30 - 1;
+    if (person.last_step <
+        before) { /* else the next: one that somebody signed in with is used up */
+        person.last_step = before;
+    } else if (person.last_step > before + 1) {
+        fprintf(stderr, "the codes of %s are used up: a new one comes within 30 s ...\n", name);
+    }
     sp_err err = demo_totp(&person, code);
     demo_person_done(&person);
     if (sp_failed(err)) {

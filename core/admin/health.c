@@ -42,11 +42,11 @@ static const json_t *status_of(const json_t *status, const char *name)
     return NULL;
 }
 
-static void add_role(json_t *roles, const json_t *status, const char *name, bool up,
+static void add_role(json_t *roles, const json_t *status, const char *name, const char *state,
                      sp_span message)
 {
     const json_t *said = status_of(status, name);
-    json_t *role = json_pack("{s:s,s:s}", "name", name, "state", up ? "up" : "down");
+    json_t *role = json_pack("{s:s,s:s}", "name", name, "state", state);
     if (message.len > 0) {
         json_object_set_new(role, "message", sp_json_span(message));
     }
@@ -65,6 +65,29 @@ static void add_role(json_t *roles, const json_t *status, const char *name, bool
     json_array_append_new(roles, role);
 }
 
+static const char *up_or_down(bool up)
+{
+    return up ? "up" : "down";
+}
+
+/* Those whom core does not ask itself, as the porter has them. */
+static void add_others(json_t *roles, const json_t *status)
+{
+    static const char *const asked[] = {"core", "vault", "ledger", "web"};
+    const json_t *list = json_object_get(status, "roles");
+    for (size_t i = 0; i < json_array_size(list); i++) {
+        const json_t *said = json_array_get(list, i);
+        sp_span name = sp_span_cstr(json_string_value(json_object_get(said, "role")));
+        sp_span state = sp_span_cstr(json_string_value(json_object_get(said, "state")));
+        bool starts = sp_span_eq(state, SP_SPAN_LIT("starting"));
+        if (sp_span_which(name, asked, SP_COUNT(asked)) == SP_COUNT(asked)) {
+            add_role(roles, status, json_string_value(json_object_get(said, "role")),
+                     starts ? "starting" : up_or_down(sp_span_eq(state, SP_SPAN_LIT("ready"))),
+                     SP_SPAN_EMPTY);
+        }
+    }
+}
+
 static void on_health(void *self, sp_err err, sp_span body)
 {
     sp_request *req = self;
@@ -78,10 +101,11 @@ static void on_health(void *self, sp_err err, sp_span body)
     sp_buf_fmt(&web, "%zu workers connected", workers);
     json_t *status = read_status(core);
     json_t *roles = json_array();
-    add_role(roles, status, "core", true, SP_SPAN_EMPTY);
-    add_role(roles, status, "vault", vault_up, vault_up ? SP_SPAN_EMPTY : silent);
-    add_role(roles, status, "ledger", has_stats, has_stats ? stats.trouble : silent);
-    add_role(roles, status, "web", workers > 0, sp_buf_borrow(&web));
+    add_role(roles, status, "core", "up", SP_SPAN_EMPTY);
+    add_role(roles, status, "vault", up_or_down(vault_up), vault_up ? SP_SPAN_EMPTY : silent);
+    add_role(roles, status, "ledger", up_or_down(has_stats), has_stats ? stats.trouble : silent);
+    add_role(roles, status, "web", up_or_down(workers > 0), sp_buf_borrow(&web));
+    add_others(roles, status);
     json_decref(status);
     json_t *answer = json_object();
     json_object_set_new(answer, "at", sp_json_time(sp_now_unix_us() / 1000000));

@@ -256,6 +256,37 @@ static json_t *parts_of(const json_t *document)
     return parts;
 }
 
+/* Of a database: "table public.customers", "schema billing". */
+static void add_database_parts(const json_t *postgres, json_t *parts)
+{
+    static const char *const kinds[] = {"table", "schema"};
+    const json_t *list = json_object_get(postgres, "parts");
+    for (size_t i = 0; i < json_array_size(list); i++) {
+        const json_t *part = json_array_get(list, i);
+        json_t *shaped = json_object();
+        for (size_t k = 0; k < SP_COUNT(kinds); k++) {
+            const char *name = json_string_value(json_object_get(part, kinds[k]));
+            if (name != NULL) {
+                json_object_set_new(shaped, "name", json_sprintf("%s %s", kinds[k], name));
+            }
+        }
+        move_member(shaped, "class", part, "class");
+        move_member(shaped, "tags", part, "tags");
+        json_array_append_new(parts, shaped);
+    }
+}
+
+static void put_address(json_t *resource, const json_t *document)
+{
+    static const char *const gates[] = {"postgres", "ssh"};
+    for (size_t i = 0; i < SP_COUNT(gates); i++) {
+        const json_t *address = json_object_get(json_object_get(document, gates[i]), "address");
+        if (address != NULL) {
+            json_object_set(resource, "address", (json_t *)(uintptr_t)address);
+        }
+    }
+}
+
 json_t *sp_shape_resources(const sp_core *core, const sp_policy_set *set)
 {
     json_t *list = sp_shape_list(set, SP_DOC_RESOURCE);
@@ -269,7 +300,10 @@ json_t *sp_shape_resources(const sp_core *core, const sp_policy_set *set)
         move_member(resource, "tags", document, "tags");
         move_member(resource, "operator", document, "operator");
         json_object_set_new(resource, "title", title_of(document));
-        json_object_set_new(resource, "parts", parts_of(document));
+        json_t *parts = parts_of(document);
+        add_database_parts(json_object_get(document, "postgres"), parts);
+        json_object_set_new(resource, "parts", parts);
+        put_address(resource, document);
         if (json_is_object(web)) {
             json_object_set_new(resource, "web", web_of(core, web));
         }
@@ -279,18 +313,24 @@ json_t *sp_shape_resources(const sp_core *core, const sp_policy_set *set)
     return shaped;
 }
 
-static size_t count_class(const json_t *resources, const char *name)
+static size_t count_in(const json_t *list, sp_span class)
 {
     size_t count = 0;
+    for (size_t i = 0; i < json_array_size(list); i++) {
+        count += sp_span_eq(sp_span_cstr(text_at(json_array_get(list, i), "class")), class);
+    }
+    return count;
+}
+
+static size_t count_class(const json_t *resources, const char *name)
+{
+    sp_span class = sp_span_cstr(name);
+    size_t count = count_in(resources, class);
     for (size_t i = 0; i < json_array_size(resources); i++) {
         const json_t *resource = json_array_get(resources, i);
-        const json_t *parts = json_object_get(resource, "parts");
-        sp_span wanted = sp_span_cstr(name);
-        count += sp_span_eq(sp_span_cstr(text_at(resource, "class")), wanted) ? 1 : 0;
-        for (size_t p = 0; p < json_array_size(parts); p++) {
-            const char *of_part = text_at(json_array_get(parts, p), "class");
-            count += sp_span_eq(sp_span_cstr(of_part), wanted) ? 1 : 0;
-        }
+        const json_t *postgres = json_object_get(resource, "postgres");
+        count += count_in(json_object_get(resource, "parts"), class) +
+                 count_in(json_object_get(postgres, "parts"), class);
     }
     return count;
 }

@@ -192,8 +192,12 @@ def test_changes_are_in_the_ledger_with_their_author(admins):
 
 def test_lists_matrix_and_explain(admins):
     _, sam, _ = admins
-    assert {r["name"] for r in sam.items("/admin/resources")}
+    resources = {r["name"]: r for r in sam.items("/admin/resources")}
+    orders = resources["orders-db"]
+    assert {"name": "table public.customers", "class": "core", "tags": ["personal-info"]} in orders["parts"], orders
+    assert orders["address"] == "127.0.0.1:18405" and "address" not in resources["lab"]
     classes = sam.items("/admin/classes")
+    assert next(c for c in classes if c["name"] == "core")["resources"] >= len(orders["parts"])
     assert [c["level"] for c in classes] == sorted(c["level"] for c in classes)
     assert all(n["state"] == "proven" and n["yaml"] for n in sam.items("/admin/policy/nevers"))
     examples = sam.items("/admin/policy/examples")

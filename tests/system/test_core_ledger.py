@@ -175,3 +175,5 @@ def test_health_tells_of_restarts(office, audrey):
     assert roles["ledger"]["restarts"] >= 3 and "signal" in roles["ledger"]["last_end"]
     assert roles["ledger"]["pid"] == office.pid("ledger") and roles["ledger"]["since"]
     assert roles["vault"]["restarts"] == 0
+    assert set(roles) == {role["role"] for role in office.status()["roles"]} and len(roles) > 5
+    assert all(role["state"] in ("up", "starting") for role in roles.values()), roles

@@ -145,7 +145,7 @@ function Details({ id, onClose, onChanged }: { id: string; onClose: () => void; 
             [words.lastSignIn, <Time at={p.last_sign_in_at} ago />],
             [words.created, <Time at={p.created_at} />],
             [words.credentials, p.has && words.has(p.has)],
-            [words.devices, p.devices !== undefined && <a href={`/admin/devices?person=${p.id}`}>{p.devices}</a>],
+            [words.devices, <a href={`/admin/devices?person=${p.id}`}>{t().overview.look}</a>],
             [words.sessions, p.sessions !== undefined && <a href={`/admin/sessions?person=${p.id}`}>{p.sessions}</a>],
           ]} />
           {link && <LinkBox link={link} name={p.display_name} />}
@@ -203,7 +203,6 @@ export function People({ params }: { params: Record<string, string> }) {
           { key: "name", label: words.person, kind: "main", render: (p) => <span class="with-icon"><span class="avatar" aria-hidden="true">{p.display_name.slice(0, 1).toUpperCase()}</span><span><span>{p.display_name}</span><small class="muted block">{p.name}</small></span></span> },
           { key: "state", label: words.state, render: (p) => <PersonState state={p.state} /> },
           { key: "roles", label: words.roles, render: (p) => <span class="chips">{p.roles.length ? p.roles.map((r) => <Badge key={r} tone={r.endsWith("-admin") ? "accent" : "neutral"}>{wordIn(t().words.role, r)}</Badge>) : "—"}</span> },
-          { key: "devices", label: words.devices, kind: "number", render: (p) => p.devices ?? "—" },
           { key: "last", label: words.lastSignIn, render: (p) => <Time at={p.last_sign_in_at} ago /> },
         ]} />
       {adding && <NewPerson onClose={() => setAdding(false)} onDone={list.reload} />}

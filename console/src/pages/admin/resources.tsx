@@ -13,6 +13,8 @@ import { ClassBadge, text2 } from "../../ui/words";
 
 type Resource = Schema["Resource"];
 
+const upstreamOf = (r: Resource) => r.web?.upstream ?? r.address;
+
 function Details({ resource: r, onClose }: { resource: Resource; onClose: () => void }) {
   const words = t().resources;
   return (
@@ -24,7 +26,7 @@ function Details({ resource: r, onClose }: { resource: Resource; onClose: () => 
           [words.tags, r.tags?.length ? <span class="chips">{r.tags.map((tag) => <Badge key={tag}>{tag}</Badge>)}</span> : undefined],
           [words.operator, r.operator],
           [words.address, r.web && <a href={r.web.url} target="_blank" rel="noopener">{r.web.url}</a>],
-          [words.upstream, r.web && <code>{r.web.upstream}</code>],
+          [words.upstream, upstreamOf(r) && <code>{upstreamOf(r)}</code>],
           [words.websocket, r.web && (r.web.websocket ? t().common.yes : t().common.no)],
           [words.token, r.web && (r.web.identity_jwt ? t().common.yes : t().common.no)],
           [words.upload, r.web?.upload_max_bytes ? formatBytes(r.web.upload_max_bytes) : undefined],
@@ -66,7 +68,7 @@ export function Resources() {
             { key: "tags", label: words.tags, render: (r) => <span class="chips">{r.tags?.length ? r.tags.map((tag) => <Badge key={tag}>{tag}</Badge>) : "—"}</span> },
             { key: "parts", label: words.parts, kind: "number", render: (r) => r.parts.length },
             { key: "operator", label: words.operator, render: (r) => r.operator ?? "—" },
-            { key: "upstream", label: words.upstream, render: (r) => r.web ? <code class="plain">{r.web.upstream}</code> : "—" },
+            { key: "upstream", label: words.upstream, render: (r) => <code class="plain">{upstreamOf(r) ?? "—"}</code> },
           ]} />
         )}
       {open && <Details resource={open} onClose={() => setOpen(undefined)} />}

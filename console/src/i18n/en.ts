@@ -33,7 +33,7 @@ export const en = {
     waysOrder: "Your order", noWays: "You have chosen none: the office's own order holds.", addWay: "Add a way", wayId: (channel: string) => `Your id on ${channel}`, wayIdHint: "What the channel calls you: letters, digits, dot, dash, underscore and plus.", earlier: (channel: string) => `${channel} earlier`, dropWay: (channel: string) => `Not by ${channel}`, waysSaved: "Kept.",
     door: "A notice to you", doorText: "Confirm that this notice has reached you.", doorDone: "Thank you: it is noted that you have read it.", doorNoLink: "The link is not whole. Open it from the mail again.", toPortal: "All notices, in the portal",
     title: "Notices", lead: "What people were told, and whom it did not reach.", sentTab: "Sent", channels: "Channels", noneSent: "Nothing was sent yet",
-    notice: "Notice", audience: "To", state: "State", sender: "From", sent: "Sent", counts: "Reached", readBy: "To be read by", escalated: "told others",
+    notice: "Notice", audience: "To", approvers: "Who may approve it", audiences: { security: "Security administrators", administrators: "All administrators", everybody: "Everybody" } as Record<string, string>, state: "State", sender: "From", sent: "Sent", counts: "Reached", readBy: "To be read by", escalated: "told others",
     states: { waiting: "Waiting", handed_over: "Handed over", not_reached: "Not reached" },
     stages: { preparing: "Preparing", sending: "Sending", finished: "Finished" },
     countText: (people: number, handed: number, not: number, waiting: number) => `${handed} of ${people} handed over, ${not} not reached, ${waiting} waiting`,
@@ -50,7 +50,7 @@ export const en = {
     none: "Nothing waits for you", noneText: "When somebody asks for something that you could approve, it appears here at once.",
     what: "What", by: "Asked by", target: "On", approved: "Approved", expires: "Expires", state: "State", action: "Action", dataClass: "Class", rule: "Rule that asks",
     ofN: (yes: number, needed: number) => `${yes} of ${needed}`,
-    statement: "Exactly this would run", plan: "Plan", objects: "Objects", dependants: "What depends on it", limit: "Undo cannot", rows: "Estimated rows",
+    statement: "Exactly this would run", plan: "Plan", objects: "Objects", kept: "What is kept for undo", limit: "Undo cannot", rows: "Estimated rows",
     touches: "What it acts on", noPlan: "No whole plan", unheld: "Others may change it between keeping and running", planless: "The database plans nothing for such a statement: the numbers are those of its tables.",
     leftOut: (n: number) => `${n} more are not listed`,
     touchKinds: { table: "table", view: "view", "materialized view": "materialized view", sequence: "sequence", "foreign key": "foreign key", function: "function", trigger: "trigger", policy: "row policy", column: "column", default: "default", constraint: "constraint" } as Record<string, string>,
@@ -259,7 +259,7 @@ export const en = {
     title: "Something is wrong", lead: "Tell the security team at once. Nobody is blamed for telling, and a minute counts.",
     what: "What happened", device: "Which device", noDevice: "I don't know, or it is not here",
     text: "What you saw", textMore: "What happened, if you can say it", noSecrets: "No passwords or codes, please.",
-    send: "Tell the security team", urgent: "Urgent? Call", done: "The security team has been told. Stay reachable.",
+    send: "Tell the security team", urgent: "Urgent? Reach", done: "The security team has been told. Stay reachable.",
     mine: "What I have told", none: "You have told nothing yet", state: "State", incident: "Incident", at: "Told",
     states: { open: "Being looked at", closed: "Closed" },
     kinds: {
@@ -444,8 +444,8 @@ export const en = {
   },
   health: {
     title: "Health", version: "Sallyport", asOf: "as of", since: "Since", restarts: "Restarts", never: "None", lastEnd: "Last end", memory: "Memory", pid: "Process", checks: "Checks", states: { up: "Up", starting: "Starting", down: "Down" },
-    roles: { porter: "Porter", core: "Core", vault: "Vault", ledger: "Ledger", web: "Web gate" } as Record<string, string>,
-    duties: { porter: "Starts and watches the others.", core: "People, devices, policy, this console.", vault: "Keys; signs what others may not.", ledger: "Writes down what happens.", web: "Faces the browsers." } as Record<string, string>,
+    roles: { porter: "Porter", core: "Core", vault: "Vault", ledger: "Ledger", web: "Web gate", db: "Database gate", ssh: "SSH gate", keeper: "Keeper", courier: "Courier", watch: "Watch", runner: "Runner" } as Record<string, string>,
+    duties: { porter: "Starts and watches the others.", core: "People, devices, policy, this console.", vault: "Keys; signs what others may not.", ledger: "Writes down what happens.", web: "Faces the browsers.", db: "Faces the clients of databases.", ssh: "Faces the clients of machines.", keeper: "Keeps what approved statements destroy, and puts it back.", courier: "Hands notices and events to other systems.", watch: "Runs the detections over the ledger.", runner: "Runs the commands of plans, in a cage." } as Record<string, string>,
     checkNames: { recording: "The ledger records" } as Record<string, string>,
   },
   words: {

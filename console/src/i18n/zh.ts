@@ -33,7 +33,7 @@ export const zh: typeof en = {
     waysOrder: "您的顺序", noWays: "您尚未选择：按单位的默认顺序发送。", addWay: "添加方式", wayId: (channel: string) => `您在 ${channel} 的 ID`, wayIdHint: "您在该渠道的名称：字母、数字、点、短横线、下划线和加号。", earlier: (channel: string) => `${channel} 提前`, dropWay: (channel: string) => `不使用 ${channel}`, waysSaved: "已保存。",
     door: "给您的通知", doorText: "请确认您已收到此通知。", doorDone: "谢谢，已记录您阅读过此通知。", doorNoLink: "链接不完整，请重新从邮件中打开。", toPortal: "在门户中查看全部通知",
     title: "通知", lead: "向人员发布的通知，以及未能送达的人。", sentTab: "已发送", channels: "通道", noneSent: "尚未发送任何通知",
-    notice: "通知", audience: "对象", state: "状态", sender: "发送者", sent: "发送时间", counts: "送达情况", readBy: "阅读期限", escalated: "已升级",
+    notice: "通知", audience: "对象", approvers: "可审批者", audiences: { security: "安全管理员", administrators: "全部管理员", everybody: "所有人" } as Record<string, string>, state: "状态", sender: "发送者", sent: "发送时间", counts: "送达情况", readBy: "阅读期限", escalated: "已升级",
     states: { waiting: "等待中", handed_over: "已交付", not_reached: "未送达" },
     stages: { preparing: "准备中", sending: "发送中", finished: "已完成" },
     countText: (people: number, handed: number, not: number, waiting: number) => `共 ${people} 人，已交付 ${handed}，未送达 ${not}，等待中 ${waiting}`,
@@ -50,7 +50,7 @@ export const zh: typeof en = {
     none: "没有等待您处理的事项", noneText: "有人提出您可审批的申请时，会立即显示在这里。",
     what: "内容", by: "申请人", target: "对象", approved: "已批准", expires: "到期", state: "状态", action: "操作", dataClass: "级别", rule: "要求审批的规则",
     ofN: (yes: number, needed: number) => `${yes} / ${needed}`,
-    statement: "将原样执行以下内容", plan: "执行计划", objects: "涉及对象", dependants: "依赖项", limit: "无法恢复", rows: "预计行数",
+    statement: "将原样执行以下内容", plan: "执行计划", objects: "涉及对象", kept: "为恢复保留的内容", limit: "无法恢复", rows: "预计行数",
     touches: "作用对象", noPlan: "没有完整的执行计划", unheld: "保留之后、执行之前，他人仍可能更改", planless: "数据库对此类语句没有执行计划，数字取自各表的统计。",
     leftOut: (n: number) => `另有 ${n} 项未列出`,
     touchKinds: { table: "表", view: "视图", "materialized view": "物化视图", sequence: "序列", "foreign key": "外键", function: "函数", trigger: "触发器", policy: "行策略", column: "列", default: "默认值", constraint: "约束" } as Record<string, string>,
@@ -259,7 +259,7 @@ export const zh: typeof en = {
     title: "报告异常", lead: "请立即告知安全团队。报告者不会因此受责备，每一分钟都很重要。",
     what: "发生了什么", device: "哪台设备", noDevice: "不清楚，或不在列表中",
     text: "您看到了什么", textMore: "如果方便，请说明经过", noSecrets: "请不要填写密码或验证码。",
-    send: "告知安全团队", urgent: "紧急情况请致电", done: "已告知安全团队，请保持联系畅通。",
+    send: "告知安全团队", urgent: "紧急情况请联系", done: "已告知安全团队，请保持联系畅通。",
     mine: "我报告过的", none: "您尚未报告过", state: "状态", incident: "事件", at: "报告时间",
     states: { open: "处理中", closed: "已结束" },
     kinds: {
@@ -443,8 +443,8 @@ export const zh: typeof en = {
   },
   health: {
     title: "运行状态", version: "Sallyport", asOf: "截至", since: "启动于", restarts: "重启次数", never: "无", lastEnd: "上次终止原因", memory: "内存", pid: "进程号", checks: "检查项", states: { up: "运行中", starting: "启动中", down: "已停止" },
-    roles: { porter: "守门进程", core: "核心", vault: "密钥库", ledger: "账本", web: "网页网关" },
-    duties: { porter: "启动并看护其他进程。", core: "人员、设备、策略和本控制台。", vault: "保管密钥并代为签名。", ledger: "记录发生的事。", web: "面向浏览器。" },
+    roles: { porter: "守门进程", core: "核心", vault: "密钥库", ledger: "账本", web: "网页网关", db: "数据库网关", ssh: "SSH 网关", keeper: "保管进程", courier: "信使", watch: "监测", runner: "执行器" },
+    duties: { porter: "启动并看护其他进程。", core: "人员、设备、策略和本控制台。", vault: "保管密钥并代为签名。", ledger: "记录发生的事。", web: "面向浏览器。", db: "面向数据库客户端。", ssh: "面向主机的客户端。", keeper: "保留获批语句将销毁的内容，并可恢复。", courier: "将通知与事件送往其他系统。", watch: "在账本上运行检测。", runner: "在隔离环境中执行预案的命令。" },
     checkNames: { recording: "账本正常记录" },
   },
   words: {

@@ -8,6 +8,10 @@ import { ClassBadge, Owner, Severity, VerdictBadge, wordIn } from "./words";
 
 type Event = Schema["LedgerEvent"];
 
+/* What it was done to, after the method where the text does not begin with it ("DELETE", "DELETE FROM orders"). */
+export const deedOf = ({ method, object }: { method?: string | null; object?: string | null }): string =>
+  (object ?? "").toUpperCase().startsWith(method ?? "") ? object ?? "" : `${method} ${object}`;
+
 export function EventTitle({ event }: { event: Event }) {
   const words = t().words;
   if (event.redacted) return <span class="muted">{t().ledger.redacted}</span>;
@@ -19,7 +23,7 @@ export function EventTitle({ event }: { event: Event }) {
   return (
     <span class="event-title">
       <span>{main}</span>
-      {event.object && <small class="muted block clip" title={event.object}>{event.method} {event.object}</small>}
+      {event.object && <small class="muted block clip" title={event.object}>{deedOf(event)}</small>}
     </span>
   );
 }
@@ -43,7 +47,7 @@ export function EventFacts({ event }: { event: Event }) {
       [l.device, event.device && <>{event.device} · <Owner owner={event.owner} /></>],
       [l.resource, event.resource && <>{event.resource} <ClassBadge name={event.class} /></>],
       [l.action, event.action && wordIn(words.words.action, event.action)],
-      [l.object, event.object && <code class="wrap">{event.method} {event.object}</code>],
+      [l.object, event.object && <code class="wrap">{deedOf(event)}</code>],
       [l.status, event.status || undefined],
       [l.bytes, event.bytes_out || event.bytes_in ? `↓ ${formatBytes(event.bytes_out ?? 0)} · ↑ ${formatBytes(event.bytes_in ?? 0)}` : undefined],
       [l.duration, event.duration_us ? `${formatNumber(Math.round(event.duration_us / 100) / 10)} ms` : undefined],

@@ -72,8 +72,11 @@ const isHere = (path: string) => {
 };
 
 function NavLinks({ items }: { items: NavItem[] }) {
+  const list = useRef<HTMLUListElement>(null);
+  const here = items.find((item) => isHere(item.path))?.path;
+  useEffect(() => list.current?.querySelector("[aria-current]")?.scrollIntoView({ block: "nearest" }), [here]);
   return (
-    <ul>
+    <ul ref={list}>
       {items.map((item) => (
         <li key={item.path}>
           <a href={item.path} class="nav-link" aria-current={isHere(item.path) ? "page" : undefined}>

@@ -38,6 +38,11 @@ const POSTURE_TONES = { healthy: "good", unhealthy: "bad", unknown: "neutral" } 
 export function Posture({ posture }: { posture: Schema["Posture"] }) {
   return <Badge tone={POSTURE_TONES[posture]}>{t().words.posture[posture]}</Badge>;
 }
+/* "Debian GNU/Linux 12", "macOS 15 arm64": what it is called names its system already, or not. */
+export const systemOf = (platform: Schema["Platform"] | undefined, arch?: string): string => {
+  const named = platform?.version?.toLowerCase().includes(platform.os.toLowerCase());
+  return [named ? undefined : platform?.os, platform?.version, arch].filter(Boolean).join(" ");
+};
 export function Owner({ owner }: { owner: Schema["Owner"] | undefined }) {
   return <>{wordIn(t().words.owner, owner ?? "unknown")}</>;
 }

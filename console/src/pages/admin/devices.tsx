@@ -11,7 +11,7 @@ import { Confirm, Dialog } from "../../ui/dialog";
 import { ErrorNote } from "../../ui/errors";
 import { ListTable } from "../../ui/table";
 import { Time } from "../../ui/time";
-import { DeviceState, Owner, Posture } from "../../ui/words";
+import { DeviceState, Owner, Posture, systemOf } from "../../ui/words";
 import { Checks } from "../me/devices";
 
 type Device = Schema["Device"];
@@ -73,7 +73,7 @@ function Details({ id, onClose, onChanged }: { id: string; onClose: () => void; 
             [words.why, d.why],
             [words.owner, <Owner owner={d.owner} />],
             [words.posture, <><Posture posture={d.posture} /> <span class="muted"><Time at={d.posture_at} ago /></span></>],
-            [words.system, [d.platform?.os, d.platform?.version, d.platform?.arch].filter(Boolean).join(" ")],
+            [words.system, systemOf(d.platform, d.platform?.arch)],
             [words.hostname, d.platform?.hostname],
             [words.key, d.key_storage && (d.key_storage === "tpm" ? words.tpm : words.file)],
             [words.keyPrint, d.key_fingerprint && <code>{shortKey(d.key_fingerprint)}</code>],
@@ -129,7 +129,7 @@ export function Devices({ params }: { params: Record<string, string> }) {
         rowClass={(d) => (d.state === "pending" ? "row-pending" : undefined)}
         empty={<Empty icon="device" title={words.none}><p>{words.noneText}</p></Empty>}
         columns={[
-          { key: "name", label: words.device, kind: "main", render: (d) => <span class="event-title"><span>{d.name}</span><small class="muted block">{[d.platform?.os, d.platform?.version].filter(Boolean).join(" ")}</small></span> },
+          { key: "name", label: words.device, kind: "main", render: (d) => <span class="event-title"><span>{d.name}</span><small class="muted block">{systemOf(d.platform)}</small></span> },
           { key: "person", label: words.person, render: (d) => d.person.display_name },
           { key: "state", label: words.state, render: (d) => <><DeviceState state={d.state} />{d.cloned && <> <Badge tone="bad">{words.cloned}</Badge></>}</> },
           { key: "owner", label: words.owner, render: (d) => <Owner owner={d.owner} /> },

@@ -12,11 +12,17 @@ import { Dialog } from "../../ui/dialog";
 import { ErrorNote } from "../../ui/errors";
 import { ListTable, Table } from "../../ui/table";
 import { Time } from "../../ui/time";
-import { text2 } from "../../ui/words";
+import { text2, wordIn } from "../../ui/words";
 
 type Notice = Schema["Notice"];
 type Delivery = Schema["Delivery"];
 interface Template { name: string; title: Record<string, string>; audience: string; severity: string; variables: { name: string; kind: string; sample: string }[] }
+
+/* An audience of the documents, or who an event was about. */
+const toWhom = (audience: string): string =>
+  audience.startsWith("ask ") ? t().notices.approvers
+    : audience.startsWith("person ") ? audience.slice("person ".length)
+    : wordIn(t().notices.audiences, audience);
 
 function People({ id }: { id: string }) {
   const [state, setState] = useState<"not_reached" | "waiting" | "handed_over">("not_reached");
@@ -47,7 +53,7 @@ function Details({ notice, onClose }: { notice: Notice; onClose: () => void }) {
       <div class="stack">
         <Facts items={[
           [words.state, words.stages[notice.state]],
-          [words.audience, notice.audience],
+          [words.audience, toWhom(notice.audience)],
           [words.sender, notice.sender],
           [words.sent, <Time at={notice.sent_at} />],
           [words.counts, words.countText(c.people, c.handed_over, c.not_reached, c.waiting)],
@@ -71,7 +77,7 @@ function Sent() {
         empty={<Empty icon="mail" title={words.noneSent} />}
         columns={[
           { key: "title", label: words.notice, kind: "main", render: (n) => <>{text2(n.titles, n.title)} {isGrave(n) && <Badge tone="bad">{t().words.severity[n.severity as "high"]}</Badge>}{n.drill && <Badge tone="warn">{words.drill}</Badge>}</> },
-          { key: "to", label: words.audience, render: (n) => n.audience },
+          { key: "to", label: words.audience, render: (n) => toWhom(n.audience) },
           { key: "state", label: words.state, render: (n) => <span class="event-title"><Badge tone={n.state === "finished" ? "neutral" : "accent"}>{words.stages[n.state]}</Badge>{n.incident && <small class="block"><a href={`/incidents/${n.incident}`}>{t().room.incidents.number(n.incident)}</a></small>}</span> },
           { key: "handed", label: words.states.handed_over, kind: "number", render: (n) => `${n.counts.handed_over} / ${n.counts.people}` },
           { key: "not", label: words.states.not_reached, kind: "number", render: (n) => n.counts.not_reached > 0 ? <Badge tone="bad">{n.counts.not_reached}</Badge> : "0" },

@@ -35,6 +35,10 @@ export const spanText = (ms: number): string =>
   ms < 1000 ? `${ms} ms` : ms < 120_000 ? `${(ms / 1000).toFixed(1)} s` : ms < 7_200_000 ? t().common.minutes(Math.round(ms / 60_000)) : t().common.hours(Math.round(ms / 360_000) / 10);
 
 const yesOf = (a: Approval) => a.votes.filter((v) => v.verdict === "approve").length;
+/* Under which number the asker knows it. */
+const numberOf = (a: Approval) => a.reference ?? a.id;
+/* Of a statement its own text: values and settings are shown with the whole. */
+const headOf = (a: Approval) => (a.summary ?? "").split(/\n\n(?:VALUES|SETTINGS)\n/)[0]!.slice(0, 100);
 const targetOf = (a: Approval) => a.role ?? [a.resource, a.database].filter(Boolean).join("/");
 
 /* What would run: a statement, a command, or a shell, which somebody has to watch. */
@@ -74,13 +78,14 @@ function Votes({ approval }: { approval: Approval }) {
   );
 }
 
-function Depends({ value }: { value: unknown }) {
+/* What undo will find. */
+function Kept({ value }: { value: unknown }) {
   const words = t().approvals;
   const d = (value ?? {}) as Dependants;
   if (!d.relations || d.relations.length === 0) return null;
   return (
     <section>
-      <h3>{words.dependants}</h3>
+      <h3>{words.kept}</h3>
       <ul class="plain-list">
         {d.relations.map((r) => (
           <li key={r.name}><code>{r.name}</code> <Badge>{wordIn(words.whyWords, r.why)}</Badge> <span class="muted">{words.relationRows(r.rows)}, {bytesText(r.bytes)}</span></li>
@@ -163,7 +168,7 @@ function Details({ id, onClose }: { id: string; onClose: () => void }) {
   const a = data.data;
   const destroys = a && a.kind === "statement";
   return (
-    <Dialog title={a ? `${words.kinds[a.kind]} · ${a.id}` : words.title} onClose={onClose} side>
+    <Dialog title={a ? `${words.kinds[a.kind]} · ${numberOf(a)}` : words.title} onClose={onClose} side>
       {data.error ? <ErrorNote error={data.error} onRetry={data.reload} /> : !a ? <Skeleton rows={6} /> : (
         <div class="stack">
           <div class="row">
@@ -188,16 +193,16 @@ function Details({ id, onClose }: { id: string; onClose: () => void }) {
             [words.expires, a.state === "waiting" ? <Time at={a.expires_at} ago /> : null],
             [words.answers, <Votes approval={a} />],
           ]} />
-          <Depends value={a.dependants} />
           <Plan value={a.plan} />
-          {a.can.approve && (
-            <div class="row">
-              <Button tone="primary" icon="check" onClick={() => setAsk("approve")}>{words.approve}</Button>
-              <Button tone="danger" icon="minus" onClick={() => setAsk("refuse")}>{words.refuse}</Button>
+          <Kept value={a.dependants} />
+          {a.state === "waiting" && !a.can.approve && a.can.why_not && <p class="hint">{a.can.why_not}</p>}
+          {(a.can.approve || a.can.withdraw) && (
+            <div class="row dialog-foot">
+              {a.can.approve && <Button tone="primary" icon="check" onClick={() => setAsk("approve")}>{words.approve}</Button>}
+              {a.can.approve && <Button tone="danger" icon="minus" onClick={() => setAsk("refuse")}>{words.refuse}</Button>}
+              {a.can.withdraw && <Button onClick={() => setAsk("withdraw")}>{words.withdraw}</Button>}
             </div>
           )}
-          {a.can.withdraw && <div class="row"><Button onClick={() => setAsk("withdraw")}>{words.withdraw}</Button></div>}
-          {a.state === "waiting" && !a.can.approve && a.can.why_not && <p class="hint">{a.can.why_not}</p>}
         </div>
       )}
       {ask && a && (
@@ -267,7 +272,7 @@ export function Approvals({ params }: { params: Record<string, string> }) {
         rowClass={(a) => (a.can.approve ? "row-pending" : undefined)}
         empty={<Empty icon="hand" title={words.none}><p>{words.noneText}</p></Empty>}
         columns={[
-          { key: "what", label: words.what, kind: "main", render: (a) => <span class="event-title"><code class="plain">{a.kind === "grant" || a.kind === "break-glass" ? a.role : isShell(a) ? t().machines.kinds.shell : (a.summary ?? "").slice(0, 100)}</code><small class="muted block">{words.kinds[a.kind]} · {a.id}</small></span> },
+          { key: "what", label: words.what, kind: "main", render: (a) => <span class="event-title"><code class="plain">{a.kind === "grant" || a.kind === "break-glass" ? a.role : isShell(a) ? t().machines.kinds.shell : headOf(a)}</code><small class="muted block">{words.kinds[a.kind]} · {numberOf(a)}</small></span> },
           { key: "by", label: words.by, render: (a) => a.asker.display_name ?? a.asker.name },
           { key: "target", label: words.target, render: (a) => targetOf(a) },
           { key: "state", label: words.state, render: (a) => <Badge tone={TONES[a.state]}>{words.states[a.state]}</Badge> },

@@ -62,7 +62,7 @@ function DatabaseCard({ database, open, onToken, onEnd }: {
         [words.name, <code>{database.name}</code>],
         [words.all, database.databases.join(", ")],
         [words.account, <code>{database.account}</code>],
-        [words.address, database.port === 0 ? words.noGate : <code>{database.host}:{database.port}</code>],
+        [words.address, database.port === 0 ? words.noGate : <code>{database.host}<wbr />:{database.port}</code>],
       ]} />
       <CopyBox text={`sallyport psql ${database.name}`} label={words.command} />
       {open.length > 0 && (

@@ -10,7 +10,7 @@ import { Confirm, Dialog } from "../../ui/dialog";
 import { ErrorNote } from "../../ui/errors";
 import { Icon } from "../../ui/icon";
 import { Time } from "../../ui/time";
-import { DeviceState, Owner, Posture, wordIn } from "../../ui/words";
+import { DeviceState, Owner, Posture, systemOf, wordIn } from "../../ui/words";
 
 type Device = Schema["Device"];
 
@@ -68,7 +68,7 @@ function DeviceCard({ device, onRevoke }: { device: Device; onRevoke: () => void
       <Facts items={[
         [words.owner, <Owner owner={device.owner} />],
         [words.posture, <Posture posture={device.posture} />],
-        [words.system, [device.platform?.os, device.platform?.version].filter(Boolean).join(" ")],
+        [words.system, systemOf(device.platform)],
         [words.seen, <Time at={device.seen_at} ago />],
         [words.certificate, device.certificate_expires_at && <Time at={device.certificate_expires_at} ago />],
         [words.added, <Time at={device.created_at} />],

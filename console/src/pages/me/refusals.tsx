@@ -9,6 +9,7 @@ import { office } from "../../lib/state";
 import { Button, Empty, Facts, Field, PageHead, Skeleton } from "../../ui/basic";
 import { Dialog } from "../../ui/dialog";
 import { ErrorNote } from "../../ui/errors";
+import { deedOf } from "../../ui/event";
 import { Icon, type IconName } from "../../ui/icon";
 import { ListTable } from "../../ui/table";
 import { Time } from "../../ui/time";
@@ -68,7 +69,7 @@ function One({ reference, onClose }: { reference: string; onClose: () => void })
           <Facts items={[
             [words.at, <Time at={r.at} />],
             [words.resource, <>{text2(r.title, r.resource)} <ClassBadge name={r.class} /></>],
-            [words.object, r.object && <code class="wrap">{r.method} {r.object}</code>],
+            [words.object, r.object && <code class="wrap">{deedOf(r)}</code>],
             [words.device, <Owner owner={r.owner} />],
             [words.strength, r.strength && <Strength strength={r.strength} />],
             [words.rule, r.rule && <code>{r.rule}</code>],
@@ -94,7 +95,7 @@ export function Refusals({ params }: { params: Record<string, string> }) {
       <ListTable list={list} label={words.title} keyOf={(r) => r.reference} onRow={(r) => go(`/refusals/${r.reference}`)}
         empty={<Empty icon="check" title={words.none}><p>{words.noneText}</p></Empty>}
         columns={[
-          { key: "what", label: words.what, kind: "main", render: (r) => <span class="event-title"><span>{t().words.action[r.action]} · {text2(r.title, r.resource)}</span>{r.object && <small class="muted block clip">{r.method} {r.object}</small>}</span> },
+          { key: "what", label: words.what, kind: "main", render: (r) => <span class="event-title"><span>{t().words.action[r.action]} · {text2(r.title, r.resource)}</span>{r.object && <small class="muted block clip">{deedOf(r)}</small>}</span> },
           { key: "why", label: words.why, render: (r) => wordIn(t().words.reason, r.reason) },
           { key: "class", label: words.class, render: (r) => <ClassBadge name={r.class} /> },
           { key: "at", label: words.at, render: (r) => <Time at={r.at} /> },

@@ -29,7 +29,8 @@ const SYSTEMS = [["Android", "Android"], ["iPhone", "iPhone"], ["iPad", "iPad"],
 export function agentName(agent: string): string {
   const browser = BROWSERS.find(([mark]) => agent.includes(mark))?.[1];
   const system = SYSTEMS.find(([mark]) => agent.includes(mark))?.[1];
-  return browser && system && agent.startsWith("Mozilla/") ? `${browser} · ${system}` : agent;
+  if (browser && system && agent.startsWith("Mozilla/")) return `${browser} · ${system}`;
+  return agent.startsWith("sallyport/") ? t().sessions.kinds.cli : agent;
 }
 export function SessionName({ session }: { session: Session }) {
   return (

@@ -134,14 +134,33 @@ SP_MUST sp_err keep_vault_wrap(const keep_job *job, sp_span key, sp_buf *ret_wra
 SP_MUST sp_err keep_vault_unwrap(const keep_job *job, sp_span wrapped, sp_key *ret_key);
 
 /* ---- manifest.c: what is there ---- */
+/* SQL: the name, with its schema, of the relation, type, function or operator (both without their
+ * arguments) or schema that s.class and s.oid mean now; NULL = there is none. */
+#define KEEP_NAME_OF_S                                                                             \
+    "CASE s.class WHEN 'pg_catalog.pg_class'::pg_catalog.regclass THEN (SELECT"                    \
+    " format('%I.%I', xn.nspname, x.relname) FROM pg_catalog.pg_class x"                           \
+    " JOIN pg_catalog.pg_namespace xn ON xn.oid = x.relnamespace WHERE x.oid = s.oid)"             \
+    " WHEN 'pg_catalog.pg_type'::pg_catalog.regclass THEN (SELECT"                                 \
+    " format('%I.%I', xn.nspname, x.typname) FROM pg_catalog.pg_type x"                            \
+    " JOIN pg_catalog.pg_namespace xn ON xn.oid = x.typnamespace WHERE x.oid = s.oid)"             \
+    " WHEN 'pg_catalog.pg_proc'::pg_catalog.regclass THEN (SELECT"                                 \
+    " format('%I.%I', xn.nspname, x.proname) FROM pg_catalog.pg_proc x"                            \
+    " JOIN pg_catalog.pg_namespace xn ON xn.oid = x.pronamespace WHERE x.oid = s.oid)"             \
+    " WHEN 'pg_catalog.pg_operator'::pg_catalog.regclass THEN (SELECT"                             \
+    " format('%I.%s', xn.nspname, x.oprname) FROM pg_catalog.pg_operator x"                        \
+    " JOIN pg_catalog.pg_namespace xn ON xn.oid = x.oprnamespace WHERE x.oid = s.oid)"             \
+    " WHEN 'pg_catalog.pg_namespace'::pg_catalog.regclass THEN (SELECT quote_ident(x.nspname)"     \
+    " FROM pg_catalog.pg_namespace x WHERE x.oid = s.oid) END"
 SP_MUST sp_err keep_manifest(keep_job *job, PGconn *conn, json_t **ret_manifest);
-/* For the approval screen: see keeper/README.md. keep_ms: what keeping may take; 0 = not said. */
-void keep_summary(const json_t *manifest, uint64_t keep_ms, sp_buf *out);
 uint64_t keep_manifest_bytes(const json_t *manifest);
-/* Rows that the statement may reach and that are on another server: a foreign partition. */
-bool keep_is_elsewhere(const json_t *manifest, const json_t *relation);
 /* Any of the words stands in the text; both are parted by blanks. */
 bool keep_has_word(const char *text, const char *words);
+
+/* ---- limits.c: what is said of it ---- */
+/* For the approval screen: see keeper/README.md. keep_ms: what keeping may take; 0 = not said. */
+void keep_summary(const json_t *manifest, uint64_t keep_ms, sp_buf *out);
+/* Rows that the statement may reach and that are on another server: a foreign partition. */
+bool keep_is_elsewhere(const json_t *manifest, const json_t *relation);
 
 /* ---- cluster.c: whose history ---- */
 /* Which cluster the connection is of, as its own number; empty where the role may not ask. */

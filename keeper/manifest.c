@@ -10,8 +10,6 @@
 
 #include <stdio.h>
 
-enum { SUMMARY_RELATIONS_MAX = 100, LIMITS_MAX = 20, UNDO_MINUTES_SAID = 10 };
-
 /* Of an extension: whoever owns both can add a table to it, and pg_dump leaves it out. */
 #define IS_MEMBER                                                                                  \
     "EXISTS (SELECT FROM pg_catalog.pg_depend d WHERE d.objid = c.oid AND d.deptype = 'e'"         \
@@ -91,31 +89,19 @@ static const char STRANGERS[] =
     "   AND d.objid = x.oid AND d.deptype = 'e')"
     " GROUP BY x.owner ORDER BY n DESC LIMIT 20) s)";
 
-/* What a partition is one of, what the server computes with while it makes a table, and types
- * whose values it reads. */
-static const char EARLY[] =
-    ", early AS (SELECT c.oid,"
-    " (SELECT format('%I.%I', pn.nspname, pc.relname) FROM pg_catalog.pg_inherits h"
-    "  JOIN pg_catalog.pg_class pc ON pc.oid = h.inhparent"
-    "  JOIN pg_catalog.pg_namespace pn ON pn.oid = pc.relnamespace"
-    "  WHERE h.inhrelid = c.oid AND (SELECT k.relispartition FROM pg_catalog.pg_class k"
-    "   WHERE k.oid = c.oid)) AS parent,"
-    " (SELECT json_agg(DISTINCT m[1]::bigint) FROM ("
-    "  SELECT d.adbin::text FROM pg_catalog.pg_attrdef d JOIN pg_catalog.pg_attribute a"
-    "   ON a.attrelid = d.adrelid AND a.attnum = d.adnum"
-    "   WHERE d.adrelid = c.oid AND a.attgenerated <> ''"
-    "  UNION ALL SELECT p.partexprs::text FROM pg_catalog.pg_partitioned_table p"
-    "   WHERE p.partrelid = c.oid) x(tree),"
-    "  regexp_matches(x.tree, ':(?:funcid|opfuncid) ([0-9]+)', 'g') m"
-    "  WHERE m[1]::bigint >= 16384) AS calls,"
-    " (SELECT json_agg(DISTINCT format_type(d.refobjid, NULL)) FROM ("
+/* What definitions stand on (`stood`), and whose code runs when rows are put into a table, or while
+ * it is made (`reach`): from its checks, generated columns, keys and types to functions; late: what
+ * a table that is made again gets behind its rows. */
+static const char STANDS[] =
+    ", stood AS MATERIALIZED (SELECT DISTINCT c.oid AS about, d.refclassid AS class,"
+    "  d.refobjid AS oid FROM picked c CROSS JOIN LATERAL ("
     "  SELECT 'pg_catalog.pg_class'::regclass, c.oid"
     "  UNION ALL SELECT 'pg_catalog.pg_class'::regclass, o.indexrelid FROM pg_catalog.pg_index o"
     "   WHERE o.indrelid = c.oid"
     "  UNION ALL SELECT 'pg_catalog.pg_attrdef'::regclass, o.oid FROM pg_catalog.pg_attrdef o"
     "   WHERE o.adrelid = c.oid"
     "  UNION ALL SELECT 'pg_catalog.pg_constraint'::regclass, o.oid"
-    "   FROM pg_catalog.pg_constraint o WHERE o.conrelid = c.oid"
+    "   FROM pg_catalog.pg_constraint o WHERE o.conrelid = c.oid AND o.contype <> 'f'"
     "  UNION ALL SELECT 'pg_catalog.pg_rewrite'::regclass, o.oid FROM pg_catalog.pg_rewrite o"
     "   WHERE o.ev_class = c.oid"
     "  UNION ALL SELECT 'pg_catalog.pg_policy'::regclass, o.oid FROM pg_catalog.pg_policy o"
@@ -125,8 +111,99 @@ static const char EARLY[] =
     /* OFFSET: by what depends, also where nothing is known yet of how much there is of each */
     "  CROSS JOIN LATERAL (SELECT refclassid, refobjid FROM pg_catalog.pg_depend"
     "   WHERE classid = o.class AND objid = o.oid OFFSET 0) d"
-    "  WHERE d.refclassid = 'pg_catalog.pg_type'::regclass AND d.refobjid >= 16384) AS types"
-    " FROM picked c)";
+    "  WHERE d.refobjid >= 16384 AND d.refobjid <> c.oid AND d.refclassid IN ("
+    "   'pg_catalog.pg_type'::regclass, 'pg_catalog.pg_proc'::regclass,"
+    "   'pg_catalog.pg_operator'::regclass, 'pg_catalog.pg_class'::regclass)),"
+    "stands AS (SELECT x.about, json_agg(json_build_array(x.class::bigint, x.oid::bigint, x.name))"
+    " AS list FROM (SELECT s.about, s.class::oid, s.oid, " KEEP_NAME_OF_S " AS name FROM stood s"
+    "  UNION ALL SELECT p.oid, 'pg_catalog.pg_namespace'::regclass, n.oid, "
+    "quote_ident(n.nspname)"
+    "  FROM picked p JOIN pg_catalog.pg_class c ON c.oid = p.oid"
+    "  JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace) x WHERE x.name IS NOT "
+    "NULL"
+    " GROUP BY x.about),"
+    "types AS (SELECT about, json_agg(DISTINCT format_type(oid, NULL)) AS list FROM stood"
+    " WHERE class = 'pg_catalog.pg_type'::regclass GROUP BY about),";
+static const char REACH[] =
+    "reach(about, late, class, oid) AS (SELECT p.oid, x.late, x.class::oid, x.oid FROM picked p"
+    " JOIN pg_catalog.pg_class c ON c.oid = p.oid AND c.relkind IN ('r', 'p')"
+    " CROSS JOIN LATERAL (SELECT false, 'pg_catalog.pg_class'::regclass, c.oid"
+    "  UNION ALL SELECT false, 'pg_catalog.pg_attrdef'::regclass, d.oid FROM pg_catalog.pg_attrdef "
+    "d"
+    "   JOIN pg_catalog.pg_attribute a ON a.attrelid = d.adrelid AND a.attnum = d.adnum"
+    "   WHERE d.adrelid = c.oid AND a.attgenerated <> ''"
+    /* pg_dump adds it behind the rows, too, when what it calls takes a row of the table */
+    "  UNION ALL SELECT NOT k.convalidated OR EXISTS (SELECT FROM pg_catalog.pg_depend d"
+    "    JOIN pg_catalog.pg_depend f ON f.classid = d.refclassid AND f.objid = d.refobjid"
+    "     AND f.refclassid = 'pg_catalog.pg_type'::regclass"
+    "    JOIN pg_catalog.pg_type t ON t.oid = f.refobjid AND c.oid IN (t.typrelid,"
+    "     (SELECT e.typrelid FROM pg_catalog.pg_type e WHERE e.oid = t.typelem))"
+    "    WHERE d.classid = 'pg_catalog.pg_constraint'::regclass AND d.objid = k.oid"
+    "    AND d.refclassid = 'pg_catalog.pg_proc'::regclass),"
+    "   'pg_catalog.pg_constraint'::regclass, k.oid"
+    "   FROM pg_catalog.pg_constraint k WHERE k.conrelid = c.oid AND k.contype = 'c'"
+    "  UNION ALL SELECT true, 'pg_catalog.pg_class'::regclass, i.indexrelid"
+    "   FROM pg_catalog.pg_index i WHERE i.indrelid = c.oid"
+    "  UNION ALL SELECT true, 'pg_catalog.pg_policy'::regclass, o.oid FROM pg_catalog.pg_policy o"
+    "   WHERE o.polrelid = c.oid"
+    "  UNION ALL SELECT true, 'pg_catalog.pg_rewrite'::regclass, r.oid FROM pg_catalog.pg_rewrite r"
+    "   WHERE r.ev_class = c.oid) x(late, class, oid)"
+    " UNION SELECT n.about, n.late, x.class, x.oid FROM reach n CROSS JOIN LATERAL ("
+    "  SELECT d.refclassid, d.refobjid FROM pg_catalog.pg_depend d WHERE d.classid = n.class"
+    "   AND d.objid = n.oid AND d.refobjid >= 16384"
+    "   AND d.refclassid IN ('pg_catalog.pg_type'::regclass, 'pg_catalog.pg_proc'::regclass,"
+    "   'pg_catalog.pg_operator'::regclass) AND n.class <> 'pg_catalog.pg_proc'::regclass"
+    "  UNION ALL SELECT 'pg_catalog.pg_constraint'::regclass, c.oid FROM pg_catalog.pg_constraint c"
+    "   WHERE n.class = 'pg_catalog.pg_type'::regclass AND c.contypid = n.oid"
+    "  UNION ALL SELECT 'pg_catalog.pg_class'::regclass, t.typrelid FROM pg_catalog.pg_type t"
+    "   WHERE n.class = 'pg_catalog.pg_type'::regclass AND t.oid = n.oid AND t.typrelid <> 0"
+    "  UNION ALL SELECT 'pg_catalog.pg_proc'::regclass, c.castfunc FROM pg_catalog.pg_cast c"
+    "   WHERE c.castfunc >= 16384 AND n.class = 'pg_catalog.pg_type'::regclass"
+    "   AND n.oid IN (c.castsource, c.casttarget)) x(class, oid)),";
+static const char CALLS[] =
+    "trees(about, late, tree) AS ("
+    " SELECT n.about, n.late, c.conbin::text FROM reach n JOIN pg_catalog.pg_constraint c"
+    "  ON n.class = 'pg_catalog.pg_constraint'::regclass AND c.oid = n.oid"
+    " UNION ALL SELECT n.about, n.late, d.adbin::text FROM reach n JOIN pg_catalog.pg_attrdef d"
+    "  ON n.class = 'pg_catalog.pg_attrdef'::regclass AND d.oid = n.oid"
+    " UNION ALL SELECT n.about, n.late, concat(p.polqual, p.polwithcheck) FROM reach n"
+    "  JOIN pg_catalog.pg_policy p ON n.class = 'pg_catalog.pg_policy'::regclass AND p.oid = n.oid"
+    " UNION ALL SELECT n.about, n.late, concat(i.indexprs, i.indpred) FROM reach n"
+    "  JOIN pg_catalog.pg_index i ON n.class = 'pg_catalog.pg_class'::regclass"
+    "  AND i.indexrelid = n.oid"
+    " UNION ALL SELECT n.about, n.late, p.partexprs::text FROM reach n"
+    "  JOIN pg_catalog.pg_partitioned_table p ON n.class = 'pg_catalog.pg_class'::regclass"
+    "  AND p.partrelid = n.oid"
+    " UNION ALL SELECT n.about, n.late, t.typdefaultbin::text FROM reach n"
+    "  JOIN pg_catalog.pg_type t ON n.class = 'pg_catalog.pg_type'::regclass AND t.oid = n.oid),"
+    "called(about, late, class, oid) AS (SELECT about, late, class, oid FROM reach"
+    "  WHERE class IN ('pg_catalog.pg_proc'::regclass, 'pg_catalog.pg_operator'::regclass)"
+    " UNION SELECT n.about, n.late, 'pg_catalog.pg_proc'::regclass, o.oprcode FROM reach n"
+    "  JOIN pg_catalog.pg_operator o ON n.class = 'pg_catalog.pg_operator'::regclass"
+    "  AND o.oid = n.oid"
+    " UNION SELECT about, late, CASE m[1] WHEN 'opno' THEN 'pg_catalog.pg_operator'::regclass"
+    "  ELSE 'pg_catalog.pg_proc'::regclass END, m[2]::oid FROM trees,"
+    "  regexp_matches(tree, ':(funcid|opfuncid|aggfnoid|winfnoid|opno) ([0-9]+)', 'g') m),"
+    "calls AS (SELECT x.about, json_agg(json_build_object('class', x.class::bigint,"
+    "  'oid', x.oid::bigint, 'schema', x.nspname, 'name', x.name, 'said', x.said,"
+    "  'owner', r.rolname,"
+    "  'trusted', r.rolsuper OR r.rolname = session_user, 'late', x.late) ORDER BY x.said) AS list"
+    " FROM (SELECT c.about, c.class, c.oid, bool_and(c.late) AS late, n.nspname,"
+    "  COALESCE(o.oprname, p.proname) AS name, p.oid::regprocedure::text AS said,"
+    "  p.proowner AS owner FROM called c"
+    "  LEFT JOIN pg_catalog.pg_operator o ON c.class = 'pg_catalog.pg_operator'::regclass"
+    "   AND o.oid = c.oid"
+    "  JOIN pg_catalog.pg_proc p ON p.oid = COALESCE(o.oprcode, c.oid)"
+    "  JOIN pg_catalog.pg_namespace n ON n.oid = COALESCE(o.oprnamespace, p.pronamespace)"
+    "  WHERE c.oid >= 16384 GROUP BY c.about, c.class, c.oid, n.nspname, o.oprname, p.oid) x"
+    " JOIN pg_catalog.pg_roles r ON r.oid = x.owner GROUP BY x.about),"
+    "early AS (SELECT c.oid, s.list AS stands, t.list AS types, f.list AS calls,"
+    " (SELECT format('%I.%I', pn.nspname, pc.relname) FROM pg_catalog.pg_inherits h"
+    "  JOIN pg_catalog.pg_class pc ON pc.oid = h.inhparent"
+    "  JOIN pg_catalog.pg_namespace pn ON pn.oid = pc.relnamespace"
+    "  WHERE h.inhrelid = c.oid AND (SELECT k.relispartition FROM pg_catalog.pg_class k"
+    "   WHERE k.oid = c.oid)) AS parent FROM picked c LEFT JOIN stands s ON s.about = c.oid"
+    " LEFT JOIN types t ON t.about = c.oid LEFT JOIN calls f ON f.about = c.oid)";
 static const char MANIFEST[] =
     "SELECT json_build_object("
     "'format', 1, 'verb', $2::text, 'database', current_database(),"
@@ -174,7 +251,7 @@ static const char MANIFEST[] =
     "  JOIN picked rp ON rp.oid = a.oid JOIN pg_catalog.pg_class rc ON rc.oid = a.oid"
     "  JOIN pg_catalog.pg_namespace rn ON rn.oid = rc.relnamespace"
     "  WHERE c.relispartition AND a.oid <> c.oid ORDER BY a.ord DESC LIMIT 1),"
-    " 'parent', e.parent, 'calls', e.calls, 'types', e.types,";
+    " 'parent', e.parent, 'calls', e.calls, 'types', e.types, 'stands', e.stands,";
 static const char COLUMNS[] =
     " 'columns', (SELECT json_agg(json_strip_nulls(json_build_object('name', a.attname,"
     "  'quoted', quote_ident(a.attname), 'type', format_type(a.atttypid, a.atttypmod),"
@@ -245,6 +322,9 @@ static const char BESIDES[] =
     " UNION ALL SELECT 6106, r.oid, p.oid, p.pubowner, false FROM pg_catalog.pg_publication_rel r"
     "  JOIN pg_catalog.pg_publication p ON p.oid = r.prpubid)"
     "  x(class, oid, publication, owner, every) WHERE $4::bool),"
+    "'schemas', (SELECT json_agg(json_build_array('pg_catalog.pg_namespace'::regclass::oid::bigint,"
+    " oid::bigint, quote_ident(nspname))) FROM pg_catalog.pg_namespace WHERE oid >= 16384"
+    " OR nspname = 'public'),"
     "'counters', (SELECT json_object_agg(d.objid::text, d.refobjid::bigint)"
     " FROM pg_catalog.pg_depend d WHERE d.classid = 'pg_catalog.pg_class'::regclass"
     " AND d.refclassid = 'pg_catalog.pg_class'::regclass AND d.deptype = 'i' AND d.refobjsubid > 0"
@@ -256,9 +336,12 @@ static const char BESIDES[] =
     " 'on_delete', f.confdeltype, 'on_update', f.confupdtype, 'table', f.conrelid::bigint, "
     "'references', f.confrelid::bigint,"
     " 'quoted', format('%I.%I', n.nspname, c.relname), 'name', quote_ident(f.conname),"
+    " 'refers', format('%I.%I', pn.nspname, p.relname),"
     " 'definition', pg_get_constraintdef(f.oid)) ORDER BY f.oid)"
     " FROM pg_catalog.pg_constraint f JOIN pg_catalog.pg_class c ON c.oid = f.conrelid"
     " JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace"
+    " JOIN pg_catalog.pg_class p ON p.oid = f.confrelid"
+    " JOIN pg_catalog.pg_namespace pn ON pn.oid = p.relnamespace"
     " WHERE f.contype = 'f' AND f.conparentid = 0 AND (f.confrelid IN (SELECT oid FROM picked)"
     " OR f.conrelid IN (SELECT oid FROM picked))), '[]'::json))::text";
 
@@ -286,9 +369,9 @@ static const char *quoted_of(const json_t *relation)
 
 static sp_err ask(keep_job *job, PGconn *conn, bool whole, json_t **ret_manifest)
 {
-    auto_buf sp_buf sql =
-        sp_buf_make(sizeof(CLOSURE) + sizeof(STRANGERS) + sizeof(EARLY) + sizeof(MANIFEST) +
-                    sizeof(COLUMNS) + sizeof(KEYS) + sizeof(BESIDES));
+    auto_buf sp_buf sql = sp_buf_make(sizeof(CLOSURE) + sizeof(STRANGERS) + sizeof(STANDS) +
+                                      sizeof(REACH) + sizeof(CALLS) + sizeof(MANIFEST) +
+                                      sizeof(COLUMNS) + sizeof(KEYS) + sizeof(BESIDES));
     auto_free char *text = NULL;
     char objects[SP_KEEPER_OBJECTS_MAX_BYTES + 1];
     char verb[SP_KEEPER_VERB_MAX_BYTES + 1];
@@ -301,7 +384,9 @@ static sp_err ask(keep_job *job, PGconn *conn, bool whole, json_t **ret_manifest
     snprintf(holder, sizeof(holder), "%d", (int)job->job.holder);
     sp_buf_text(&sql, CLOSURE);
     sp_buf_text(&sql, STRANGERS);
-    sp_buf_text(&sql, EARLY);
+    sp_buf_text(&sql, STANDS);
+    sp_buf_text(&sql, REACH);
+    sp_buf_text(&sql, CALLS);
     sp_buf_text(&sql, MANIFEST);
     sp_buf_text(&sql, COLUMNS);
     sp_buf_text(&sql, KEYS);
@@ -371,182 +456,4 @@ uint64_t keep_manifest_bytes(const json_t *manifest)
         bytes += (uint64_t)json_integer_value(json_object_get(one, "bytes"));
     }
     return bytes;
-}
-
-/* ---- what undo could not do, said before anybody agrees ---- */
-
-typedef struct {
-    json_t *said;
-    size_t more; /* that have no room */
-} limits;
-
-static bool has_verb(const json_t *manifest, const char *words)
-{
-    return keep_has_word(json_string_value(json_object_get(manifest, "verb")), words);
-}
-
-bool keep_is_elsewhere(const json_t *manifest, const json_t *relation)
-{
-    const char *kind = json_string_value(json_object_get(relation, "kind"));
-    return kind != NULL && kind[0] == 'f' &&
-           has_verb(manifest, "ANY DELETE TRUNCATE UPDATE MERGE WITH INSERT COPY");
-}
-
-/* What comes first is said: the gravest. */
-static void add_limit(limits *to, json_t *sentence)
-{
-    if (json_array_size(to->said) < LIMITS_MAX) {
-        json_array_append_new(to->said, sentence);
-    } else {
-        json_decref(sentence);
-        to->more++;
-    }
-}
-
-static void add_time(limits *to, uint64_t keep_ms)
-{
-    uint64_t minutes = keep_ms * SP_KEEPER_UNDO_TIMES_MAX / 60000;
-    if (minutes >= UNDO_MINUTES_SAID) {
-        add_limit(to, json_sprintf("putting it back may take up to about %llu minutes: until then "
-                                   "nobody else writes into these tables",
-                                   (unsigned long long)minutes));
-    }
-}
-
-/* Undo is one transaction: it would fail at them. */
-static void add_strangers(limits *to, const json_t *manifest)
-{
-    const json_t *strangers = json_object_get(manifest, "strangers");
-    for (size_t i = 0; i < json_array_size(strangers); i++) {
-        const json_t *one = json_array_get(strangers, i);
-        long long more = (long long)json_integer_value(json_object_get(one, "more"));
-        char others[48] = "";
-        if (more > 0) {
-            snprintf(others, sizeof(others), " and %lld more", more);
-        }
-        add_limit(to,
-                  json_sprintf("the keeper's role lacks the rights of %s, who owns %s%s: if that "
-                               "falls, nothing comes back until it is a member of that role",
-                               json_string_value(json_object_get(one, "owner")),
-                               json_string_value(json_object_get(one, "of")), others));
-    }
-}
-
-static void add_keyless(limits *to, const json_t *manifest, bool changed, const char *name)
-{
-    if (changed || has_verb(manifest, "ANY UPDATE MERGE INSERT")) {
-        add_limit(to, json_sprintf("%s has no key: rows that are changed come back only when "
-                                   "nobody could write while it was kept",
-                                   name));
-    }
-    if (has_verb(manifest, "ANY ALTER")) {
-        add_limit(to, json_sprintf("%s has no key: a column that falls or gets another type does "
-                                   "not come back",
-                                   name));
-    }
-}
-
-/* Of the whole. */
-static void add_grave(limits *to, const json_t *manifest)
-{
-    if (json_is_false(json_object_get(manifest, "may_undo"))) {
-        add_limit(to, json_string("the keeper's role may not make temporary tables in this "
-                                  "database: nothing comes back until it has TEMPORARY on it"));
-    }
-    if (has_verb(manifest, "ANY")) {
-        add_limit(to, json_string("nobody knows what it does: tables and objects of this database "
-                                  "are kept, nothing outside; rows that it adds stay, and rights "
-                                  "stay as it leaves them"));
-    }
-    if (has_verb(manifest, "OWNED")) {
-        add_limit(to, json_string("DROP OWNED takes rights that were granted to its roles as well: "
-                                  "on what stays these do not come back"));
-    }
-}
-
-/* What does not run, or whose rows are not kept. */
-static void add_unkept(limits *to, const json_t *manifest, const json_t *one)
-{
-    const char *name = quoted_of(one);
-    if (json_is_true(json_object_get(one, "member"))) {
-        add_limit(to, json_sprintf("%s belongs to an extension: it cannot be kept, so this will "
-                                   "not run",
-                                   name));
-    }
-    if (keep_is_elsewhere(manifest, one)) {
-        bool whole = json_is_true(json_object_get(manifest, "whole")) &&
-                     json_object_get(manifest, "outside") == NULL;
-        add_limit(to,
-                  json_sprintf("%s has its rows on another server: they %s", name,
-                               whole ? "are not kept" : "cannot be kept, so this will not run"));
-    }
-}
-
-static void add_beside(limits *to, const json_t *manifest)
-{
-    const json_t *beside = json_object_get(manifest, "beside");
-    for (size_t i = 0; i < json_array_size(beside) && has_verb(manifest, "DROP ALTER"); i++) {
-        add_limit(to, json_sprintf(
-                          "%s: where this falls it does not come back",
-                          json_string_value(json_object_get(json_array_get(beside, i), "said"))));
-    }
-}
-
-static void add_lesser(limits *to, const json_t *manifest, const json_t *one)
-{
-    const char *kind = json_string_value(json_object_get(one, "kind"));
-    const char *name = quoted_of(one);
-    bool stored = kind != NULL && (kind[0] == 'r' || kind[0] == 'p') &&
-                  !json_is_true(json_object_get(one, "partition"));
-    if (stored && json_array_size(json_object_get(one, "key")) == 0) {
-        add_keyless(to, manifest, json_is_true(json_object_get(one, "changed")), name);
-    }
-    if (stored && !has_verb(manifest, "ANY") && json_is_true(json_object_get(one, "triggers")) &&
-        has_verb(manifest, "DELETE UPDATE MERGE INSERT TRUNCATE")) {
-        add_limit(to,
-                  json_sprintf("%s has triggers: what they do to other tables is not kept", name));
-    }
-}
-
-static json_t *limits_of(const json_t *manifest, uint64_t keep_ms)
-{
-    const json_t *relations = json_object_get(manifest, "relations");
-    limits to = {.said = json_array()};
-    add_grave(&to, manifest);
-    for (size_t i = 0; i < json_array_size(relations); i++) {
-        add_unkept(&to, manifest, json_array_get(relations, i));
-    }
-    add_strangers(&to, manifest);
-    add_time(&to, keep_ms);
-    add_beside(&to, manifest);
-    for (size_t i = 0; i < json_array_size(relations); i++) {
-        add_lesser(&to, manifest, json_array_get(relations, i));
-    }
-    if (to.more > 0) {
-        json_array_append_new(to.said, json_sprintf("and %zu more such sentences", to.more));
-    }
-    return to.said;
-}
-
-void keep_summary(const json_t *manifest, uint64_t keep_ms, sp_buf *out)
-{
-    const json_t *relations = json_object_get(manifest, "relations");
-    json_t *list = json_array();
-    for (size_t i = 0; i < json_array_size(relations) && i < SUMMARY_RELATIONS_MAX; i++) {
-        const json_t *one = json_array_get(relations, i);
-        json_array_append_new(
-            list,
-            json_pack("{s:O, s:O, s:O, s:O, s:O}", "name", json_object_get(one, "quoted"), "kind",
-                      json_object_get(one, "kind"), "why", json_object_get(one, "why"), "rows",
-                      json_object_get(one, "rows"), "bytes", json_object_get(one, "bytes")));
-    }
-    json_t *all =
-        json_pack("{s:O, s:I, s:I, s:o, s:o}", "whole", json_object_get(manifest, "whole"),
-                  "relations_total", (json_int_t)json_array_size(relations), "foreign_keys",
-                  (json_int_t)json_array_size(json_object_get(manifest, "foreign")), "limits",
-                  limits_of(manifest, keep_ms), "relations", list);
-    char *text = all == NULL ? NULL : json_dumps(all, JSON_COMPACT);
-    sp_buf_text(out, text == NULL ? "{}" : text);
-    sp_free(text);
-    json_decref(all);
 }

@@ -314,12 +314,13 @@ static sp_err write_script(undo *u)
 {
     auto_buf sp_buf sql = sp_buf_make(UNDO_SQL_MAX_BYTES);
     TRY(undo_lock(u, true));
-    sp_buf_text(&sql, "BEGIN ISOLATION LEVEL READ COMMITTED;\nSET LOCAL "
-                      "lock_timeout = '30s';\n"
-                      "SELECT pg_catalog.set_config('search_path', 'pg_catalog', true);\n");
+    sp_buf_text(&sql,
+                "BEGIN ISOLATION LEVEL READ COMMITTED;\nSET LOCAL "
+                "lock_timeout = '30s';\n"
+                "SELECT pg_catalog.set_config('search_path', 'pg_catalog, pg_temp', true);\n");
     TRY(undo_script(u, &sql));
     undo_tables *tables = NULL;
-    TRY(undo_code_begin(u, &sql));
+    TRY(undo_code_begin(u));
     sp_err err = undo_tables_choose(u, &tables);
     bool makes = undo_verb_is(u, "DROP ALTER");
     if (!sp_failed(err) && makes) { /* types that columns are of, columns, what needs them */
@@ -635,6 +636,7 @@ static sp_err look(undo *u)
     TRY(take_made_again(u));
     TRY(read_present(u));
     TRY(undo_find_missing(u));
+    TRY(undo_names_find(u));
     TRY(undo_check_history(u));
     return undo_check_transaction(u);
 }
@@ -687,9 +689,12 @@ sp_err keep_run_undo(keep_job *job, bool try)
     sp_buf_done(&u.toc);
     sp_free(u.missing);
     sp_free(u.missing_ids);
+    sp_free(u.left);
+    sp_free(u.ties);
     json_decref(u.manifest);
     json_decref(u.present);
     json_decref(u.above);
+    json_decref(u.renamed);
     json_decref(u.lessened);
     json_decref(u.restored);
     json_decref(u.told);

@@ -92,8 +92,7 @@ static bool says(const undo *u, const char *words)
     return keep_has_word(undo_text(u->manifest, "verb"), words);
 }
 
-/* By name: neither of a whole database nor because it went along. */
-static bool was_asked_for(const undo *u, const json_t *relation)
+bool undo_was_asked_for(const undo *u, const json_t *relation)
 {
     return !json_is_true(json_object_get(u->manifest, "whole")) &&
            strcmp(undo_text(relation, "why"), "asked") == 0;
@@ -102,7 +101,7 @@ static bool was_asked_for(const undo *u, const json_t *relation)
 /* The statement may have given a column of it another type; else others did. */
 static bool retypes(const undo *u, const undo_table *t)
 {
-    return says(u, "ALTER") && was_asked_for(u, t->relation);
+    return says(u, "ALTER") && undo_was_asked_for(u, t->relation);
 }
 
 /* A column of its key fell. */
@@ -217,7 +216,7 @@ static void leave(undo *u, const json_t *relation, obstacle o, undo_tables *all)
 /* What was asked for is refused; else whoever made the table could keep that from coming back. */
 static sp_err meet(undo *u, const json_t *relation, obstacle o, undo_tables *all)
 {
-    if (was_asked_for(u, relation)) {
+    if (undo_was_asked_for(u, relation)) {
         return undo_refuse(u, undo_text(relation, "quoted"), o.why, o.name, o.detail);
     }
     leave(u, relation, o, all);
@@ -266,7 +265,8 @@ static sp_err leave_what_hangs(undo *u, undo_tables *all)
         const undo_table t = all->items[i];
         const json_t *parent = NULL;
         for (size_t k = 0; k < all->left_count && parent == NULL; k++) {
-            bool hangs = undo_present(u, all->left[k]) != NULL && !was_asked_for(u, t.relation) &&
+            bool hangs = undo_present(u, all->left[k]) != NULL &&
+                         !undo_was_asked_for(u, t.relation) &&
                          undo_keys_tie(all, t.relation, all->left[k]);
             parent = hangs ? all->left[k] : NULL;
         }

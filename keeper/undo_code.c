@@ -18,52 +18,47 @@
 #include "keeper/undo_parts.h"
 #include "lib/sql/reading.h"
 
+#include <stdio.h>
 #include <string.h>
 
 enum { PG_PROC = 1255, PG_CLASS = 1259, PG_CONSTRAINT = 2606 };
 
-/* Whose values a missing function or aggregate may hold is not in the manifest. */
-static const char DOMAINS[] =
-    "INSERT INTO pg_temp.sp_early SELECT t.oid::regtype, '{}', ARRAY[t.oid::regtype::text]"
-    " FROM pg_type t WHERE t.typtype = 'd';\n";
-
-static const char KEPT[] =
-    "CREATE TEMP TABLE sp_kept (name text, was oid, types text[], columns text[]) ON COMMIT "
-    "DROP;\nCREATE TEMP TABLE sp_joins (name text) ON COMMIT DROP;\n"
-    "CREATE TEMP TABLE sp_early (name text, calls oid[], types text[]) ON COMMIT DROP;\n"
-    "CREATE TEMP TABLE sp_tied (oid oid) ON COMMIT DROP;\n";
-
-/* Of the server's own: what only computes. A default may take a number, too. */
-static const char READING[] = "CREATE TEMP TABLE sp_reading (name name) ON COMMIT DROP;\n"
-                              "INSERT INTO pg_temp.sp_reading VALUES ('nextval')";
-
-/* Those that are there again since, made by this transaction. */
-static const char MADE[] =
-    "UPDATE pg_temp.sp_kept k SET was = c.oid FROM pg_class c WHERE k.was IS NULL"
-    " AND c.oid = to_regclass(k.name) AND c.xmin::text = pg_current_xact_id()::xid::text;\n";
-
 /* Of what is found step by step the server expects hundreds of thousands of rows, where there are
  * a few, and makes tables of megabytes for them, as large as it may. */
-#define SMALL "SET LOCAL work_mem = '256kB';\n"
+#define SMALL "SET LOCAL search_path = pg_catalog, pg_temp;\nSET LOCAL work_mem = '256kB';\n"
 #define ASKED UNDO_GEXEC "SET LOCAL work_mem TO DEFAULT;\n"
+
+/* What was kept stands in each question by itself: a table of the session could be written by what
+ * runs in it. A table that is there again was made by this transaction, or is another. */
+static const char KEPT[] =
+    ") v(j)), kept AS MATERIALIZED (SELECT to_regclass(x.name)::oid AS oid, COALESCE(x.was,"
+    " (SELECT c.oid FROM pg_class c WHERE c.oid = to_regclass(x.name)"
+    "  AND c.xmin::text = pg_current_xact_id()::xid::text)) AS was, x.name, x.stored, x.joins,"
+    " ARRAY(SELECT json_array_elements_text(x.types)) AS types,"
+    " ARRAY(SELECT json_array_elements_text(x.early)) AS early,"
+    " ARRAY(SELECT json_array_elements_text(x.columns)) AS columns, x.calls, x.stands"
+    " FROM said CROSS JOIN LATERAL json_to_record(said.j) AS x(name text, was oid, stored bool,"
+    "  joins text, types json, early json, columns json, calls json, stands json)"
+    " WHERE x.name IS NOT NULL),"
+    "stood AS (SELECT k.name AS about, (s->>0)::oid AS class, (s->>1)::oid AS oid, s->>2 AS name"
+    " FROM kept k CROSS JOIN LATERAL json_array_elements(k.stands) s),"
+    "tie AS (SELECT t.oid, t.name FROM json_to_recordset(";
 
 /* The tables that get rows (or one of them), with their partitions (`own`); those that they are
  * partitions of, what a changed key reaches; those that a missing one will be a partition of, with
  * what is there of their rows by default (`beside`): the server looks through that; those that a
  * foreign key is about to tie (`tied`): it reads both. */
-static const char KEPT_NOW[] =
-    SMALL "WITH RECURSIVE kept AS (SELECT to_regclass(name)::oid AS oid, was, name, types, columns"
-          " FROM pg_temp.sp_kept), first AS (SELECT ";
+static const char FIRST[] = ") AS t(oid oid, name text)), first AS (SELECT ";
 static const char JOINED[] =
-    "), joined AS (SELECT DISTINCT to_regclass(name)::oid AS oid FROM pg_temp.sp_joins"
-    " WHERE to_regclass(name) IS NOT NULL AND ";
+    "), joined AS (SELECT DISTINCT to_regclass(joins)::oid AS oid FROM kept"
+    " WHERE to_regclass(joins) IS NOT NULL AND ";
 static const char NEAR[] =
     "), beside AS (SELECT oid FROM joined UNION SELECT i.inhrelid FROM beside"
     " JOIN pg_inherits i ON i.inhparent = beside.oid"
     " WHERE NOT EXISTS (SELECT FROM joined j WHERE j.oid = beside.oid)"
     "  OR i.inhrelid = (SELECT p.partdefid FROM pg_partitioned_table p WHERE p.partrelid ="
     "  beside.oid)),"
-    "tied AS (SELECT c.oid FROM pg_class c JOIN pg_temp.sp_tied t ON t.oid = c.oid"
+    "tied AS (SELECT c.oid FROM pg_class c JOIN tie t ON t.oid = c.oid"
     " UNION SELECT i.inhrelid FROM tied JOIN pg_inherits i ON i.inhparent = tied.oid),"
     "part AS (SELECT oid FROM first UNION SELECT i.inhrelid FROM part"
     " JOIN pg_inherits i ON i.inhparent = part.oid),"
@@ -77,20 +72,29 @@ static const char NEAR[] =
     "near AS (SELECT oid, oid::regclass::text AS about, oid IN (SELECT oid FROM part) AS own,"
     " oid IN (SELECT oid FROM beside) AS beside,"
     " oid NOT IN (TABLE up UNION TABLE down UNION TABLE beside) AS read"
-    " FROM (TABLE up UNION TABLE down UNION TABLE beside UNION TABLE tied) x)";
+    " FROM (TABLE up UNION TABLE down UNION TABLE beside UNION TABLE tied) x),"
+    /* by whose names something is written */
+    "spaces AS (SELECT c.relnamespace AS oid FROM near n JOIN pg_class c ON c.oid = n.oid"
+    "  WHERE c.relkind IN ('r', 'p')"
+    " UNION SELECT oid FROM stood WHERE class = 'pg_namespace'::regclass"
+    " UNION SELECT t.typnamespace FROM stood s JOIN pg_type t ON t.oid = s.oid"
+    "  WHERE s.class = 'pg_type'::regclass"
+    " UNION SELECT p.pronamespace FROM stood s JOIN pg_proc p ON p.oid = s.oid"
+    "  WHERE s.class = 'pg_proc'::regclass"
+    " UNION SELECT o.oprnamespace FROM stood s JOIN pg_operator o ON o.oid = s.oid"
+    "  WHERE s.class = 'pg_operator'::regclass)";
 
-#define NEAR_TABLES                                                                                \
-    " FROM near n JOIN pg_class c ON c.oid = n.oid JOIN pg_namespace s ON s.oid = c.relnamespace"  \
-    " WHERE c.relkind IN ('r', 'p')"
+#define NEAR_TABLES " FROM near n JOIN pg_class c ON c.oid = n.oid WHERE c.relkind IN ('r', 'p')"
 /* Keys of tables that the keeper may not write run as their owners. */
 #define LOCKABLE "has_table_privilege(c.oid, 'UPDATE, DELETE, TRUNCATE')"
-#define HOLDABLE                                                                                   \
-    "has_schema_privilege(s.oid, 'USAGE')"                                                         \
+#define HOLDABLE_SPACES                                                                            \
+    " FROM spaces JOIN pg_namespace s ON s.oid = spaces.oid"                                       \
+    " WHERE has_schema_privilege(s.oid, 'USAGE')"                                                  \
     " AND s.xmin::text <> pg_current_xact_id()::xid::text"
 
 static const char HOLD[] =
     " SELECT DISTINCT format('REVOKE GRANT OPTION FOR USAGE ON SCHEMA %I FROM PUBLIC',"
-    " s.nspname)" NEAR_TABLES " AND " HOLDABLE " ORDER BY 1 " ASKED;
+    " s.nspname)" HOLDABLE_SPACES " ORDER BY 1 " ASKED;
 
 /* Whose rows are put back is written by nobody else meanwhile; the others only stay what they are:
  * who writes into another partition goes on. Where a part will join, no other one joins. */
@@ -102,16 +106,17 @@ static const char LOCK[] =
 static const char LOCKED[] =
     " SELECT format('DO %L', format('BEGIN RAISE EXCEPTION USING ERRCODE = ''" KEEP_SAID_OURS
     "'', MESSAGE = %L; END', format("
-    "'%s came to what is put back while that was being locked: try again', n.about)))" NEAR_TABLES
-    " AND (" HOLDABLE " OR " LOCKABLE
+    "'%s came to what is put back while that was being locked: try again', about)))"
+    " FROM (SELECT quote_ident(s.nspname)" HOLDABLE_SPACES " UNION ALL SELECT n.about" NEAR_TABLES
+    " AND " LOCKABLE
     " AND NOT EXISTS (SELECT FROM pg_locks l WHERE l.pid = pg_backend_pid() AND l.granted"
     "  AND l.locktype = 'relation' AND l.relation = n.oid AND (l.mode IN ('ShareRowExclusiveLock',"
     "  'ExclusiveLock', 'AccessExclusiveLock') OR l.mode = 'ShareUpdateExclusiveLock'"
-    "  AND NOT n.own OR l.mode = 'RowExclusiveLock' AND NOT (n.own OR n.beside))))"
+    "  AND NOT n.own OR l.mode = 'RowExclusiveLock' AND NOT (n.own OR n.beside)))) x(about)"
     " LIMIT 1 " ASKED;
 
 /* What belongs to them; and from there to functions. */
-static const char CHECK[] =
+static const char NODES[] =
     ", node(class, oid, about) AS ("
     " SELECT 'pg_class'::regclass::oid, oid, about FROM near"
     " UNION SELECT 'pg_class'::regclass, i.indexrelid, n.about FROM near n"
@@ -130,9 +135,10 @@ static const char CHECK[] =
     "   (k.oid IS NULL OR NOT a.attname = ANY (k.columns))"
     " UNION SELECT 'pg_type'::regclass, to_regtype(t.t), k.name FROM kept k, unnest(k.types) t(t)"
     "  WHERE to_regtype(t.t) IS NOT NULL"
-    " UNION SELECT 'pg_type'::regclass, to_regtype(t.t), e.name FROM pg_temp.sp_early e,"
-    "  unnest(e.types) t(t) WHERE to_regtype(t.t) IS NOT NULL"
-    " UNION SELECT 'pg_proc'::regclass, f.f, e.name FROM pg_temp.sp_early e, unnest(e.calls) f(f)"
+    " UNION SELECT 'pg_type'::regclass, to_regtype(t.t), k.name FROM kept k, unnest(k.early) t(t)"
+    "  WHERE to_regtype(t.t) IS NOT NULL"
+    " UNION SELECT 'pg_type'::regclass, t.oid, t.oid::regtype::text FROM pg_type t, said"
+    "  WHERE t.typtype = 'd' AND said.j->>'domains' = 't'"
     " UNION SELECT x.class, x.oid, n.about FROM node n CROSS JOIN LATERAL ("
     "  SELECT d.refclassid, d.refobjid FROM pg_depend d WHERE d.classid = n.class"
     "   AND d.objid = n.oid AND d.refclassid IN ('pg_type'::regclass, 'pg_proc'::regclass,"
@@ -143,8 +149,9 @@ static const char CHECK[] =
     "   WHERE n.class = 'pg_type'::regclass AND t.oid = n.oid AND t.typrelid <> 0"
     "  UNION ALL SELECT 'pg_proc'::regclass, c.castfunc FROM pg_cast c WHERE c.castfunc <> 0"
     "   AND n.class = 'pg_type'::regclass AND n.oid >= 16384 AND n.oid IN (c.castsource,"
-    "   c.casttarget)) x(class, oid)),"
-    /* the server's own leave no row in pg_depend: they stand in the text of what calls them */
+    "   c.casttarget)) x(class, oid)),";
+/* The server's own leave no row in pg_depend: they stand in the text of what calls them. */
+static const char CHECK[] =
     "tree(about, text) AS ("
     " SELECT n.about, c.conbin::text FROM node n JOIN pg_constraint c"
     "  ON n.class = 'pg_constraint'::regclass AND c.oid = n.oid"
@@ -158,7 +165,18 @@ static const char CHECK[] =
     "  ON n.class = 'pg_class'::regclass AND p.partrelid = n.oid"
     " UNION ALL SELECT n.about, t.typdefaultbin::text FROM node n JOIN pg_type t"
     "  ON n.class = 'pg_type'::regclass AND t.oid = n.oid),"
+    /* by the names that the archive calls: whatever has one of them, whatever its arguments */
+    "early AS (SELECT k.name AS about, c.* FROM kept k CROSS JOIN LATERAL "
+    "json_to_recordset(k.calls)"
+    " AS c(class oid, oid oid, schema name, name name, said text, owner name)),"
+    "named(about, call, oid) AS (SELECT e.about, e.oid, p.oid FROM early e JOIN pg_proc p"
+    "  ON e.class = 'pg_proc'::regclass AND p.proname = e.name"
+    "  JOIN pg_namespace s ON s.oid = p.pronamespace AND s.nspname = e.schema"
+    " UNION ALL SELECT e.about, e.oid, o.oprcode FROM early e JOIN pg_operator o"
+    "  ON e.class = 'pg_operator'::regclass AND o.oprname = e.name"
+    "  JOIN pg_namespace s ON s.oid = o.oprnamespace AND s.nspname = e.schema),"
     "calls(about, oid) AS (SELECT about, oid FROM node WHERE class = 'pg_proc'::regclass"
+    " UNION SELECT about, oid FROM named"
     " UNION SELECT n.about, o.oprcode FROM node n JOIN pg_operator o"
     "  ON n.class = 'pg_operator'::regclass AND o.oid = n.oid"
     " UNION SELECT about, m[1]::oid FROM tree, regexp_matches(text,"
@@ -172,78 +190,124 @@ static const char CHECK[] =
     "wrong(first, what) AS (SELECT 1, format('%s is not what was kept any more: try again', name)"
     "  FROM kept WHERE was IS NOT NULL AND was IS DISTINCT FROM oid";
 static const char WRONG[] =
-    " UNION ALL SELECT 2, format('%s: %s of %s would run with the rights of %s while rows are put "
+    " UNION ALL SELECT 1, format('%s: %s is called %s now: call it as it was', about, name, now)"
+    "  FROM (SELECT s.about, s.name, " KEEP_NAME_OF_S " AS now FROM stood s"
+    "   UNION ALL SELECT 'foreign key', t.name, format('%I.%I', s.nspname, c.relname) "
+    "FROM tie t"
+    "    JOIN pg_class c ON c.oid = t.oid JOIN pg_namespace s ON s.oid = c.relnamespace) x"
+    "  WHERE now <> name AND name <> ''"
+    " UNION ALL SELECT 2, format('%s: %s of %s would run with the rights of %s while rows "
+    "are put "
     "back; when it was looked at, let a superuser own it', about, called, "
     "pg_get_userbyid(proowner), session_user) FROM code"
-    " UNION ALL SELECT 2, format('%s: a function that it calls is gone; made again it would run "
-    "with the rights of %s', e.name, session_user) FROM pg_temp.sp_early e, unnest(e.calls) f(f)"
-    " WHERE NOT EXISTS (SELECT FROM pg_proc p WHERE p.oid = f.f)"
+    " UNION ALL SELECT 2, format('%s: %s, a function that it calls, is gone; made again "
+    "it would "
+    "run with the rights of %s', e.about, e.said, session_user) FROM early e"
+    " WHERE NOT EXISTS (SELECT FROM named n WHERE n.call = e.oid)"
+    "  AND NOT EXISTS (SELECT FROM pg_roles r WHERE r.rolname = e.owner"
+    "   AND (r.rolsuper OR r.rolname = session_user))";
+static const char OWN[] =
     " UNION ALL SELECT 3, format('%s: %s, which does more than compute a value, would run with the "
     "rights of %s while rows are put back', n.about, p.oid::regprocedure, session_user)"
     " FROM calls n JOIN pg_proc p ON p.oid = n.oid"
-    " WHERE p.pronamespace = 'pg_catalog'::regnamespace"
-    " AND NOT EXISTS (SELECT FROM pg_temp.sp_reading r WHERE r.name = p.proname))"
+    " WHERE p.pronamespace = 'pg_catalog'::regnamespace AND p.proname <> ALL ('{nextval";
+static const char SAY[] =
+    "}'::name[]))"
     "SELECT format('DO %L', format('BEGIN RAISE EXCEPTION USING ERRCODE = ''" KEEP_SAID_OURS
     "'', MESSAGE = %L; END', what))"
     " FROM wrong ORDER BY first, what LIMIT 1 " ASKED;
 
-static void put_columns(const undo *u, const json_t *relation, const char *what, sp_buf *sql)
+/* ---- what was kept, as each question says it ---- */
+
+static json_t *list_of(const json_t *relation, const char *what)
 {
     const json_t *columns = json_object_get(relation, "columns");
-    sp_buf_text(sql, ", ARRAY[");
+    json_t *list = json_array();
     for (size_t i = 0; i < json_array_size(columns); i++) {
-        sp_buf_text(sql, i == 0 ? "" : ", ");
-        undo_literal(u, undo_text(json_array_get(columns, i), what), sql);
+        json_array_append(list, json_object_get(json_array_get(columns, i), what));
     }
-    sp_buf_text(sql, "]::text[]");
+    return list;
+}
+
+static json_t *list_or_none(const json_t *relation, const char *what, bool wanted)
+{
+    json_t *list = wanted ? json_object_get(relation, what) : NULL;
+    return json_is_array(list) ? json_incref(list) : json_array();
+}
+
+/* What would run as soon as it is made. */
+static json_t *list_calls(const json_t *relation)
+{
+    const json_t *calls = json_object_get(relation, "calls");
+    json_t *list = json_array();
+    for (size_t i = 0; i < json_array_size(calls); i++) {
+        json_t *one = json_array_get(calls, i);
+        if (!json_is_object(one)) { /* of an older keeper, by its number alone */
+            json_array_append_new(list, json_pack("{s:O, s:s}", "oid", one, "said", "something"));
+        } else if (!json_is_true(json_object_get(one, "late"))) {
+            json_array_append(list, one);
+        }
+    }
+    return list;
+}
+
+/* ('{...}'::json) */
+static sp_err note_row(const undo *u, json_t *relation, json_t *row)
+{
+    auto_buf sp_buf text = sp_buf_make(KEEP_MANIFEST_MAX_BYTES);
+    char *words = row == NULL ? NULL : json_dumps(row, JSON_COMPACT);
+    sp_err err = words == NULL ? sp_fail(SP_ENOMEM) : sp_ok();
+    if (words != NULL) {
+        sp_buf_text(&text, "(");
+        undo_literal(u, words, &text);
+        sp_buf_text(&text, "::json)");
+    }
+    sp_free(words);
+    json_decref(row);
+    TRY(err);
+    TRY(sp_buf_error(&text));
+    json_object_set_new(relation, "row", json_stringn((const char *)text.ptr, text.len));
+    return sp_ok();
 }
 
 /* What a missing partition will be one of. */
-static sp_err put_joins(undo *u, const json_t *relation, sp_buf *sql)
+static sp_err find_joins(undo *u, const json_t *relation, bool missing, json_t **ret_joins)
 {
     const char *parent = undo_text(relation, "parent");
     bool joins = json_is_true(json_object_get(relation, "partition")) &&
-                 undo_verb_is(u, "DROP ALTER") && undo_is_missing(u, PG_CLASS, undo_oid(relation));
+                 undo_verb_is(u, "DROP ALTER") && missing;
     if (joins && parent[0] == '\0') {
         return undo_refuse(u, undo_text(relation, "quoted"),
                            "it was kept without the name of the table that it is a partition of",
                            NULL, NULL);
     }
-    if (joins) {
-        sp_buf_text(sql, "INSERT INTO pg_temp.sp_joins VALUES (");
-        undo_literal(u, parent, sql);
-        sp_buf_text(sql, ");\n");
-    }
+    *ret_joins = joins ? json_string(parent) : json_null();
     return sp_ok();
 }
 
-static void put_list(const undo *u, const json_t *list, const char *type, sp_buf *sql)
+static sp_err prepare(undo *u, json_t *relation)
 {
-    sp_buf_text(sql, ", ARRAY[");
-    for (size_t i = 0; i < json_array_size(list); i++) {
-        const json_t *one = json_array_get(list, i);
-        sp_buf_text(sql, i == 0 ? "" : ", ");
-        if (json_is_string(one)) {
-            undo_literal(u, json_string_value(one), sql);
-        } else {
-            sp_buf_fmt(sql, "%u", (uint32_t)json_integer_value(one));
-        }
-    }
-    sp_buf_fmt(sql, "]::%s[]", type);
-}
-
-/* What would run while definitions are read, before there is a table to look at. */
-static void put_early(const undo *u, const json_t *relation, sp_buf *sql)
-{
+    const json_t *now = undo_present(u, relation);
+    const char *kind = undo_text(relation, "kind");
+    bool stored = kind[0] == 'r' || kind[0] == 'p';
     bool missing = undo_is_missing(u, PG_CLASS, undo_oid(relation));
-    if (!undo_verb_is(u, "DROP ALTER") || (!missing && undo_is_outside(relation))) {
-        return;
+    bool makes = undo_verb_is(u, "DROP ALTER");
+    bool touched = undo_is_touched(relation);
+    bool is_left = now == NULL && makes && !missing;
+    json_t *joins = NULL;
+    if (is_left || (now != NULL && undo_is_outside(relation) && !touched)) {
+        return sp_ok();
     }
-    sp_buf_text(sql, "INSERT INTO pg_temp.sp_early VALUES (");
-    undo_literal(u, undo_text(relation, "quoted"), sql);
-    put_list(u, missing ? json_object_get(relation, "calls") : NULL, "oid", sql);
-    put_list(u, json_object_get(relation, "types"), "text", sql);
-    sp_buf_text(sql, ");\n");
+    TRY(find_joins(u, relation, missing, &joins));
+    json_t *row =
+        json_pack("{s:s, s:o, s:b, s:o, s:o, s:o, s:o, s:o, s:o}", "name",
+                  undo_text(now == NULL || touched ? relation : now, "quoted"), "was",
+                  now == NULL ? json_null() : json_integer(undo_oid(relation)), "stored",
+                  (int)stored, "joins", joins, "types", list_of(relation, "type"), "columns",
+                  list_of(relation, "name"), "early", list_or_none(relation, "types", makes),
+                  "calls", makes && missing ? list_calls(relation) : json_array(), "stands",
+                  list_or_none(relation, "stands", makes && !u->another && (missing || touched)));
+    return note_row(u, relation, row);
 }
 
 sp_err undo_code_events(undo *u)
@@ -266,118 +330,139 @@ sp_err undo_code_events(undo *u)
                        PQgetvalue(found, 0, 0), PQgetvalue(found, 0, 1));
 }
 
-sp_err undo_code_begin(undo *u, sp_buf *sql)
+sp_err undo_code_begin(undo *u)
+{
+    json_t *relations = json_object_get(u->manifest, "relations");
+    for (size_t i = 0; i < json_array_size(relations); i++) {
+        TRY(prepare(u, json_array_get(relations, i)));
+    }
+    return sp_ok();
+}
+
+/* ---- questions ---- */
+
+/* A list of any length goes out piece by piece. */
+static sp_err put_all(undo *u, sp_buf *sql)
 {
     const json_t *relations = json_object_get(u->manifest, "relations");
-    size_t at = 0;
-    sp_buf_text(sql, READING);
-    for (const char *name = sp_sql_next_reading(&at); name != NULL;
-         name = sp_sql_next_reading(&at)) {
-        sp_buf_fmt(sql, ",('%s')", name);
-    }
-    sp_buf_text(sql, ";\n");
-    sp_buf_text(sql, KEPT);
-    bool makes = undo_verb_is(u, "DROP ALTER");
-    sp_buf_text(sql, makes && undo_is_missing(u, PG_PROC, 0) ? DOMAINS : "");
     for (size_t i = 0; i < json_array_size(relations); i++) {
-        const json_t *one = json_array_get(relations, i);
-        const json_t *now = undo_present(u, one);
-        const char *kind = undo_text(one, "kind");
-        bool stored = kind[0] == 'r' || kind[0] == 'p';
-        put_early(u, one, sql);
-        TRY(undo_script(u, sql));
-        if (!stored || (now != NULL && undo_is_outside(one))) {
-            continue;
+        const char *row = undo_text(json_array_get(relations, i), "row");
+        if (row[0] != '\0') {
+            sp_buf_fmt(sql, ",\n%s", row);
+            TRY(undo_script(u, sql));
         }
-        sp_buf_text(sql, "INSERT INTO pg_temp.sp_kept VALUES (");
-        undo_literal(u, undo_text(now == NULL ? one : now, "quoted"), sql);
-        sp_buf_fmt(sql, ", NULLIF(%u, 0)::oid", now == NULL ? 0 : undo_oid(one));
-        put_columns(u, one, "type", sql);
-        put_columns(u, one, "name", sql);
-        sp_buf_text(sql, ");\n");
-        TRY(put_joins(u, one, sql));
-        TRY(undo_script(u, sql));
     }
+    return sp_ok();
+}
+
+/* Whose values a missing function or aggregate may hold is not in the manifest. */
+static void put_head(bool domains, sp_buf *sql)
+{
+    sp_buf_fmt(sql, SMALL "WITH RECURSIVE said AS (SELECT v.j FROM (VALUES ('%s'::json)",
+               domains ? "{\"domains\":\"t\"}" : "{}");
+}
+
+/* first: an expression of the tables that are asked about. */
+static void put_near(const char *ties, const char *first, bool joins, sp_buf *sql)
+{
+    sp_buf_text(sql, KEPT);
+    sp_buf_text(sql, ties == NULL ? "'[]'" : ties);
+    sp_buf_text(sql, FIRST);
+    sp_buf_text(sql, first);
+    sp_buf_text(sql, JOINED);
+    sp_buf_text(sql, joins ? "true" : "false");
+    sp_buf_text(sql, NEAR);
+}
+
+static sp_err put_question(undo *u, const char *question, sp_buf *sql)
+{
+    put_head(undo_verb_is(u, "DROP ALTER") && undo_is_missing(u, PG_PROC, 0), sql);
+    TRY(put_all(u, sql));
+    put_near(u->ties, "oid FROM kept WHERE stored AND oid IS NOT NULL", true, sql);
+    sp_buf_text(sql, question);
     return undo_script(u, sql);
 }
 
-/* only: one of the tables; NULL = all. */
-static void put_question(const json_t *only, const char *question, sp_buf *sql)
+static void put_wrong(sp_buf *sql)
 {
-    sp_buf_text(sql, KEPT_NOW);
-    if (only == NULL) {
-        sp_buf_text(sql, "oid FROM kept WHERE oid IS NOT NULL");
-    } else {
-        sp_buf_fmt(sql, "%u::oid AS oid", undo_oid(only));
-    }
-    sp_buf_text(sql, JOINED);
-    sp_buf_text(sql, only == NULL ? "true" : "false");
-    sp_buf_text(sql, NEAR);
-    sp_buf_text(sql, question);
-}
-
-static void put_check(const json_t *only, bool made, sp_buf *sql)
-{
-    put_question(only, CHECK, sql);
-    if (made) {
-        sp_buf_text(sql, " OR was IS NULL");
-    }
-    if (only != NULL) { /* the question is about a table that is one of them */
-        sp_buf_fmt(sql,
-                   " UNION ALL SELECT 1, 'it is not there any more: try again' WHERE (SELECT "
-                   "count(*) FROM kept WHERE was = %u AND oid = %u) <> 1",
-                   undo_oid(only), undo_oid(only));
-    }
+    size_t at = 0;
     sp_buf_text(sql, WRONG);
+    sp_buf_text(sql, OWN);
+    for (const char *name = sp_sql_next_reading(&at); name != NULL;
+         name = sp_sql_next_reading(&at)) {
+        sp_buf_fmt(sql, ",%s", name);
+    }
+    sp_buf_text(sql, SAY);
 }
 
 sp_err undo_code_check(undo *u, bool made, sp_buf *sql)
 {
-    if (made) {
-        sp_buf_text(sql, MADE);
-    }
     sp_buf_text(sql, "SET LOCAL client_min_messages = error;\n"); /* nothing was revoked */
     for (size_t i = 0; i < 2; i++) { /* what others added while the first ones were waited for */
-        put_question(NULL, HOLD, sql);
-        put_question(NULL, LOCK, sql);
+        TRY(put_question(u, HOLD, sql));
+        TRY(put_question(u, LOCK, sql));
     }
-    put_question(NULL, LOCKED, sql);
-    put_check(NULL, made, sql);
+    TRY(put_question(u, LOCKED, sql));
+    TRY(put_question(u, NODES, sql));
+    sp_buf_text(sql, CHECK);
+    sp_buf_text(sql, made ? " OR stored AND was IS NULL" : "");
+    put_wrong(sql);
     return undo_script(u, sql);
+}
+
+static void add_tie(json_t *ties, const json_t *key, const char *oid, const char *name)
+{
+    json_array_append_new(ties, json_pack("{s:O, s:s}", "oid", json_object_get(key, oid), "name",
+                                          undo_text(key, name)));
 }
 
 sp_err undo_code_check_keys(undo *u, sp_buf *sql)
 {
     const json_t *keys = json_object_get(u->manifest, "foreign");
-    size_t count = 0;
+    auto_json json_t *ties = json_array();
     for (size_t i = 0; i < json_array_size(keys); i++) {
         const json_t *key = json_array_get(keys, i);
-        uint32_t oid = (uint32_t)json_integer_value(json_object_get(key, "oid"));
-        if (json_is_true(json_object_get(key, "gone")) || undo_is_missing(u, PG_CONSTRAINT, oid)) {
-            sp_buf_fmt(sql, "INSERT INTO pg_temp.sp_tied VALUES (%u), (%u);\n",
-                       (uint32_t)json_integer_value(json_object_get(key, "table")),
-                       (uint32_t)json_integer_value(json_object_get(key, "references")));
-            TRY(undo_script(u, sql));
-            count++;
+        if (json_is_true(json_object_get(key, "gone")) ||
+            undo_is_missing(u, PG_CONSTRAINT, undo_oid(key))) {
+            add_tie(ties, key, "table", "quoted");
+            add_tie(ties, key, "references", "refers");
         }
     }
-    return count == 0 ? sp_ok() : undo_code_check(u, true, sql);
+    if (json_array_size(ties) == 0) {
+        return sp_ok();
+    }
+    auto_buf sp_buf text = sp_buf_make(KEEP_MANIFEST_MAX_BYTES);
+    char *words = json_dumps(ties, JSON_COMPACT);
+    undo_literal(u, words == NULL ? "" : words, &text);
+    sp_free(words);
+    TRY(sp_buf_take_cstr(&text, &u->ties));
+    return undo_code_check(u, true, sql);
 }
 
 void undo_code_check_again(const json_t *relation, sp_buf *sql)
 {
-    put_check(relation, false, sql);
+    char first[32];
+    snprintf(first, sizeof(first), "%u::oid AS oid", undo_oid(relation));
+    put_head(false, sql);
+    sp_buf_fmt(sql, ",%s", undo_text(relation, "row"));
+    put_near(NULL, first, false, sql);
+    sp_buf_text(sql, NODES);
+    sp_buf_text(sql, CHECK);
+    /* the question is about a table that is one of them */
+    sp_buf_fmt(sql,
+               " UNION ALL SELECT 1, 'it is not there any more: try again' WHERE (SELECT "
+               "count(*) FROM kept WHERE was = %u AND oid = %u) <> 1",
+               undo_oid(relation), undo_oid(relation));
+    put_wrong(sql);
 }
 
-void undo_code_check_made(const undo *u, const json_t *relation, sp_buf *sql)
+void undo_code_check_made(const json_t *relation, sp_buf *sql)
 {
-    sp_buf_text(sql, KEPT_NOW);
-    sp_buf_text(sql, "oid FROM kept WHERE name = ");
-    undo_literal(u, undo_text(relation, "quoted"), sql);
-    sp_buf_text(sql, JOINED);
-    sp_buf_text(sql, "false");
-    sp_buf_text(sql, NEAR);
+    put_head(false, sql);
+    sp_buf_fmt(sql, ",%s", undo_text(relation, "row"));
+    put_near(NULL, "oid FROM kept WHERE oid IS NOT NULL", false, sql);
+    sp_buf_text(sql, NODES);
     sp_buf_text(sql, CHECK);
     sp_buf_text(sql, " OR was IS NULL");
-    sp_buf_text(sql, WRONG);
+    put_wrong(sql);
 }

@@ -113,7 +113,7 @@ static void put_rows(const undo *u, const json_t *relation, size_t number, sp_bu
     sp_buf_byte(&table, 0);
     undo_triggers_off(number, sp_failed(sp_buf_error(&table)) ? "NULL" : (const char *)table.ptr,
                       false, sql);
-    undo_code_check_made(u, relation, sql);
+    undo_code_check_made(relation, sql);
     sp_buf_fmt(sql, "INSERT INTO %s (", name);
     undo_list_columns(relation, "", sql);
     sp_buf_text(sql, ") OVERRIDING SYSTEM VALUE SELECT ");

@@ -39,6 +39,9 @@ typedef struct {
     uint32_t
         *missing_ids; /* of their entries, and of what has no oid and falls with them; sorted */
     size_t missing_ids_count;
+    uint32_t *left; /* ids of entries that are left out, though they are missing; sorted */
+    size_t left_count;
+    json_t *renamed;     /* what is called otherwise now, in words, by catalog and oid */
     json_t *above;       /* what the keeper's role cannot make, by catalog and oid */
     json_t *lessened;    /* tables without columns that they had, by oid */
     bool another;        /* the database was gone: nothing of the archive is in this one */
@@ -51,6 +54,7 @@ typedef struct {
     size_t notes;        /* how many of them say nothing of what came back */
     bool leaves_out;     /* something that nobody named, or rows, and that is told */
     keep_child psql;
+    char *ties;    /* a value: the tables that foreign keys are about to tie; NULL = none yet */
     char lock[33]; /* only with this word does psql take a command of its own */
 } undo;
 
@@ -102,6 +106,12 @@ SP_MUST sp_err undo_find_missing(undo *u);
 bool undo_is_missing(const undo *u, uint32_t catalog, uint32_t oid);
 /* first: schemas and types; else what is left. */
 SP_MUST sp_err undo_structure(undo *u, bool first, sp_buf *sql);
+/* It is put back from the archive as it stands there. */
+bool undo_is_wanted(const undo *u, const keep_toc_entry *entry);
+/* A foreign key, or words about a constraint. */
+bool undo_is_key(const keep_toc_entry *entry);
+/* It is not missing any more, as far as this undo goes. */
+void undo_forget(undo *u, const keep_toc_entry *entry);
 
 /* ---- undo_left.c ---- */
 /* Statistics and publications of tables that were kept by name. */
@@ -134,6 +144,17 @@ bool undo_is_large_contents(const keep_toc_entry *entry);
 /* Those of the missing ones, which have been made. */
 SP_MUST sp_err undo_large_contents(undo *u);
 
+/* ---- undo_names.c ---- */
+/* Looks whether all that something missing is written about has the name that it had; leaves out,
+ * and tells, what cannot be written. SP_ECONFLICT: that was asked for by name. */
+SP_MUST sp_err undo_names_find(undo *u);
+/* It is there, and something missing is written about it. */
+bool undo_is_touched(const json_t *relation);
+/* The entry is left out. */
+bool undo_is_left(const undo *u, uint32_t id);
+/* So is something that it depends on. */
+bool undo_stands_on_left(const undo *u, const keep_toc_entry *entry);
+
 /* ---- undo_data.c ---- */
 /* Rows of a table that is missing and that the manifest knows: undo_data() puts them back. */
 bool undo_is_staged(const undo *u, const keep_toc_entry *entry);
@@ -153,8 +174,8 @@ void undo_keys_add(undo *u, sp_buf *sql);
 /* Refuses where an event trigger would run the code of a role that is no superuser: our own first
  * statement makes a table. Only superusers make them. */
 SP_MUST sp_err undo_code_events(undo *u);
-/* Tells the session what was kept. */
-SP_MUST sp_err undo_code_begin(undo *u, sp_buf *sql);
+/* Notes with each relation what was kept of it, as the questions below say it. */
+SP_MUST sp_err undo_code_begin(undo *u);
 /* Locks what is there now, and the names of its schemas; the script fails when something has taken
  * a kept table's name, or when putting rows into it would run the code of a role that is no
  * superuser. made: those that were gone have to be there again. */
@@ -165,9 +186,11 @@ SP_MUST sp_err undo_code_check_keys(undo *u, sp_buf *sql);
 /* The same question about one of the tables, before each statement that writes into it. */
 void undo_code_check_again(const json_t *relation, sp_buf *sql);
 /* Of one that has been made again. */
-void undo_code_check_made(const undo *u, const json_t *relation, sp_buf *sql);
+void undo_code_check_made(const json_t *relation, sp_buf *sql);
 
 /* ---- undo_choose.c ---- */
+/* By name: neither of a whole database nor because it went along. */
+bool undo_was_asked_for(const undo *u, const json_t *relation);
 /* Tables that are there and whose rows or columns are put back. */
 typedef struct undo_tables undo_tables;
 SP_MUST sp_err undo_tables_choose(undo *u, undo_tables **ret_tables);

@@ -206,6 +206,26 @@ static sp_err note_ids(undo *u)
     return sp_ok();
 }
 
+static void drop_id(undo *u, uint32_t id)
+{
+    uint32_t *at = bsearch(&id, u->missing_ids, u->missing_ids_count, sizeof(id), compare_ids);
+    if (at != NULL) {
+        size_t i = (size_t)(at - u->missing_ids);
+        sp_move(at, at + 1, (--u->missing_ids_count - i) * sizeof(*at));
+    }
+}
+
+void undo_forget(undo *u, const keep_toc_entry *entry)
+{
+    const undo_object one = {entry->catalog, entry->oid};
+    undo_object *at = bsearch(&one, u->missing, u->missing_count, sizeof(one), compare);
+    drop_id(u, entry->id);
+    if (at != NULL && entry->catalog != 0) {
+        size_t i = (size_t)(at - u->missing);
+        sp_move(at, at + 1, (--u->missing_count - i) * sizeof(*at));
+    }
+}
+
 /* Each entry of the archive may be missing. */
 static sp_err make_room(undo *u)
 {
@@ -261,8 +281,7 @@ static sp_err take_script(void *self, sp_span bytes)
     return sp_write_all(w->u->psql.in, sp_buf_borrow(&w->out));
 }
 
-/* A foreign key, or words about a constraint. */
-static bool is_key(const keep_toc_entry *entry)
+bool undo_is_key(const keep_toc_entry *entry)
 {
     return sp_span_starts(entry->rest, KEYS) ||
            (sp_span_starts(entry->rest, SP_SPAN_LIT("COMMENT ")) &&
@@ -276,7 +295,7 @@ static bool is_about_missing(const undo *u, const keep_toc_entry *entry)
 {
     sp_span rest = entry->depends;
     uint32_t id = 0;
-    bool missing = u->another && !is_key(entry); /* the constraint may be left out */
+    bool missing = u->another && !undo_is_key(entry); /* the constraint may be left out */
     while (!missing && keep_toc_next_id(&rest, &id)) {
         missing = is_missing_id(u, id);
     }
@@ -314,10 +333,11 @@ static bool is_others(const undo *u, const keep_toc_entry *entry)
     return undo_stands_on_others(u, entry) && !is_missing_id(u, entry->id);
 }
 
-static bool wanted(const undo *u, const keep_toc_entry *entry)
+bool undo_is_wanted(const undo *u, const keep_toc_entry *entry)
 {
     /* ends the transaction: undo_large.c; what is said of it is written by undo_public.c */
-    if (undo_is_large_contents(entry) || undo_is_public(u, entry) || is_unseen(u, entry)) {
+    if (undo_is_large_contents(entry) || undo_is_public(u, entry) || is_unseen(u, entry) ||
+        undo_is_left(u, entry->id) || (entry->catalog == 0 && undo_stands_on_left(u, entry))) {
         return false;
     }
     if (entry->catalog != 0) {
@@ -364,35 +384,35 @@ static bool is_first(const keep_toc_entry *entry)
 
 static bool wanted_schemas(const undo *u, const keep_toc_entry *entry)
 {
-    return is_schema(entry) && wanted(u, entry);
+    return is_schema(entry) && undo_is_wanted(u, entry);
 }
 
 static bool wanted_first(const undo *u, const keep_toc_entry *entry)
 {
-    return is_first(entry) && !is_schema(entry) && wanted(u, entry);
+    return is_first(entry) && !is_schema(entry) && undo_is_wanted(u, entry);
 }
 
 /* Besides rows that undo_data.c loads. */
 static bool wanted_last(const undo *u, const keep_toc_entry *entry)
 {
-    return !is_first(entry) && wanted(u, entry) && !undo_is_staged(u, entry) &&
-           !undo_is_unknown_data(u, entry) && !is_key(entry);
+    return !is_first(entry) && undo_is_wanted(u, entry) && !undo_is_staged(u, entry) &&
+           !undo_is_unknown_data(u, entry) && !undo_is_key(entry);
 }
 
 static bool wanted_keys(const undo *u, const keep_toc_entry *entry)
 {
-    return wanted(u, entry) && is_key(entry);
+    return undo_is_wanted(u, entry) && undo_is_key(entry);
 }
 
 static bool wanted_then(const undo *u, const keep_toc_entry *entry)
 {
-    return !is_first(entry) && wanted(u, entry) && !sp_span_starts(entry->rest, JOINS);
+    return !is_first(entry) && undo_is_wanted(u, entry) && !sp_span_starts(entry->rest, JOINS);
 }
 
 /* For this the server computes with the parent's keys and with checks. */
 static bool wanted_joins(const undo *u, const keep_toc_entry *entry)
 {
-    return wanted(u, entry) && sp_span_starts(entry->rest, JOINS);
+    return undo_is_wanted(u, entry) && sp_span_starts(entry->rest, JOINS);
 }
 
 static void note_restored(undo *u, bool first)
@@ -402,7 +422,7 @@ static void note_restored(undo *u, bool first)
     sp_span rest = sp_buf_borrow(&u->toc);
     keep_toc_entry entry;
     while (keep_toc_next(&rest, &entry)) {
-        if (first && !u->another && entry.catalog != 0 && wanted(u, &entry) &&
+        if (first && !u->another && entry.catalog != 0 && undo_is_wanted(u, &entry) &&
             sp_span_starts(entry.rest, sp_span_cstr(extension))) {
             sp_span name = sp_span_slice(entry.rest, sizeof(extension) - 1, entry.rest.len);
             undo_tell(u, json_sprintf("extension %.*swas made again: grants on what it makes "
@@ -410,7 +430,7 @@ static void note_restored(undo *u, bool first)
                                       (int)name.len, (const char *)name.ptr));
         }
         bool is_object = entry.catalog != 0 || is_mapping(&entry);
-        if (!is_object || is_first(&entry) != first || !wanted(u, &entry)) {
+        if (!is_object || is_first(&entry) != first || !undo_is_wanted(u, &entry)) {
             continue;
         }
         if (json_array_size(u->restored) < RESTORED_MAX) {
@@ -434,7 +454,7 @@ static sp_err make(undo *u, const char *const argv[], sp_buf *sql)
     TRY(err);
     TRY(undo_lock(u, true));
     /* pg_restore sets its own */
-    sp_buf_text(sql, "SELECT pg_catalog.set_config('search_path', 'pg_catalog', true);\n"
+    sp_buf_text(sql, "SELECT pg_catalog.set_config('search_path', 'pg_catalog, pg_temp', true);\n"
                      "SET LOCAL lock_timeout = '30s';\n");
     return undo_script(u, sql);
 }
@@ -458,7 +478,7 @@ static void tell_left(undo *u)
     keep_toc_entry entry;
     while (keep_toc_next(&rest, &entry)) {
         const char *why = NULL;
-        if (wanted(u, &entry) && undo_is_unknown_data(u, &entry)) {
+        if (undo_is_wanted(u, &entry) && undo_is_unknown_data(u, &entry)) {
             why = "these rows are not put back, because their table is part of an extension or was "
                   "not told apart when it was kept";
         } else if (is_unseen(u, &entry) && undo_is_missing(u, entry.catalog, entry.oid)) {
@@ -498,7 +518,7 @@ static void tell_mappings(undo *u)
     keep_toc_entry entry;
     while (keep_toc_next(&rest, &entry)) {
         bool hides = is_mapping(&entry) && !sp_span_starts(entry.rest, sp_span_cstr(everybody));
-        count += hides && wanted(u, &entry) ? 1 : 0;
+        count += hides && undo_is_wanted(u, &entry) ? 1 : 0;
     }
     if (count == 0 || (sees_all != NULL && strcmp(sees_all, "on") == 0)) {
         return;
@@ -538,7 +558,7 @@ static bool wants_more(const undo *u)
     sp_span rest = sp_buf_borrow(&u->toc);
     keep_toc_entry entry;
     while (keep_toc_next(&rest, &entry)) {
-        if (!is_first(&entry) && wanted(u, &entry)) {
+        if (!is_first(&entry) && undo_is_wanted(u, &entry)) {
             return true;
         }
     }

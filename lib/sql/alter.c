@@ -101,6 +101,7 @@ static sp_action action_of_command(const walker *w, const AlterTableStmt *alter,
     case AT_NoForceRowSecurity:
     case AT_GenericOptions: /* of a foreign table: what it shows under its name, as whom */
     case AT_AlterColumnGenericOptions:
+    case AT_AddOf: /* it falls with the type */
         return SP_ACTION_ADMINISTER;
     default:
         return reach_of_command(command) == KEY_LOSES ? SP_ACTION_DESTROY : SP_ACTION_ALTER;
@@ -189,8 +190,7 @@ static bool is_of_server(ObjectType type)
     }
 }
 
-/* but: so many names at the end are of something that belongs to the relation. */
-static RangeVar relation_of_names(const List *names, int but)
+RangeVar relation_of_names(const List *names, int but)
 {
     RangeVar name = {.type = T_RangeVar, .relpersistence = RELPERSISTENCE_PERMANENT};
     int count = list_length(names) - but;
@@ -305,6 +305,10 @@ void walk_rename(walker *w, const RenameStmt *rename)
         bool may_be = rename->relation->schemaname == NULL || is_temporary_name(rename->relation);
         w->statement->flags |= may_be ? SP_SQL_RENAMES_TEMP : 0;
         w->room->is_temp_renamed |= may_be_temporary(w, rename->relation);
+        if (may_be && is_server_type(text_of(rename->newname))) {
+            walk_fault(w, SP_SQL_FORBIDDEN,
+                       "what may be a temporary table, called like a type of the server");
+        }
         if (walk_resolve(w, rename->relation, true).kind == FOUND_TEMPORARY) {
             const RangeVar now = {.relname = rename->newname}; /* another one of the session's */
             record_made_temporary(w, &now);
@@ -323,6 +327,7 @@ void walk_rename(walker *w, const RenameStmt *rename)
 void walk_move(walker *w, const AlterObjectSchemaStmt *move)
 {
     w->statement->flags |= SP_SQL_IS_ALIAS;
+    forbid_temporary_place(w, text_of(move->newschema));
     change_object(w, move->objectType, move->relation, move->object,
                   action_of_renaming(w, move->relation));
     if (move->relation != NULL) {

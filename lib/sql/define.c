@@ -39,6 +39,7 @@ const List *names_of(const Node *object)
 
 static void make_named(walker *w, const List *names)
 {
+    forbid_temporary_place(w, names_before(names));
     record_object(w, SP_ACTION_ALTER, SP_SQL_SCHEMA, 0, names_before(names), names_last(names));
 }
 
@@ -50,6 +51,10 @@ static void walk_create(walker *w, const CreateStmt *create)
         is_own = is_own && walk_is_own(w, AS(RangeVar, list_nth(create->inhRelations, i)));
     }
     make_relation(w, create->relation, is_own);
+    if (create->ofTypename != NULL && !is_temporary_name(create->relation)) {
+        record_object(w, SP_ACTION_ADMINISTER, SP_SQL_SCHEMA, 0, made.schema,
+                      made.name); /* it falls with the type */
+    }
     for (int i = 0; i < list_length(create->inhRelations); i++) {
         const RangeVar *parent = AS(RangeVar, list_nth(create->inhRelations, i));
         found_relation found = walk_resolve(w, parent, true);
@@ -227,6 +232,14 @@ static void bind_function(walker *w, const List *name)
     }
 }
 
+/* CREATE EXTENSION ... SCHEMA */
+static void forbid_options_in_temporary(walker *w, const List *options)
+{
+    for (int i = 0; i < list_length(options); i++) {
+        forbid_temporary_place(w, string_of(AS(DefElem, list_nth(options, i))->arg));
+    }
+}
+
 /* What runs f from now on, without its name. */
 static void bind_named(walker *w, const Node *node)
 {
@@ -237,10 +250,19 @@ static void bind_named(walker *w, const Node *node)
                              : AS(CreateCastStmt, node)->func->objname);
         break;
     case T_CreateConversionStmt:
+        forbid_temporary_place(w, names_before(AS(CreateConversionStmt, node)->conversion_name));
         bind_function(w, AS(CreateConversionStmt, node)->func_name);
         break;
     case T_CreateEventTrigStmt:
         bind_function(w, AS(CreateEventTrigStmt, node)->funcname);
+        break;
+    case T_CreateForeignTableStmt:
+        if (is_temporary_name(AS(CreateForeignTableStmt, node)->base.relation)) {
+            walk_fault(w, SP_SQL_FORBIDDEN, "a foreign table in pg_temp");
+        }
+        break;
+    case T_CreateExtensionStmt:
+        forbid_options_in_temporary(w, AS(CreateExtensionStmt, node)->options);
         break;
     default:
         break;
@@ -338,6 +360,7 @@ static bool walk_named(walker *w, const Node *node)
         return true;
     case T_CompositeTypeStmt: {
         const RangeVar *name = AS(CompositeTypeStmt, node)->typevar;
+        forbid_temporary_place(w, text_of(name->schemaname));
         record_object(w, SP_ACTION_ALTER, SP_SQL_SCHEMA, 0, text_of(name->schemaname),
                       text_of(name->relname));
         walk_list(w, AS(CompositeTypeStmt, node)->coldeflist);
@@ -477,6 +500,9 @@ static bool walk_of_relation(walker *w, const Node *node)
 bool walk_definition(walker *w, const Node *node)
 {
     bool known = true;
+    if (walk_is_lasting(w, node)) {
+        forbid_temporary_types(w, node);
+    }
     switch ((int)nodeTag(node)) {
     case T_CreateStmt:
         walk_create(w, AS(CreateStmt, node));

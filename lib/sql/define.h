@@ -20,6 +20,9 @@ void lose_code(walker *w, const List *names);
  * not known. */
 void record_binding(walker *w, const RangeVar *parent);
 void walk_alter_table(walker *w, const AlterTableStmt *alter);
+/* The relation that is named so; but: so many names at the end are of something that belongs to it.
+ */
+RangeVar relation_of_names(const List *names, int but);
 /* An object of this type is changed; relation is its own or the one it is part of, or NULL. */
 void change_object(walker *w, ObjectType type, const RangeVar *relation, const Node *object,
                    sp_action action);

@@ -315,6 +315,10 @@ void record_made_temporary(walker *w, const RangeVar *name)
 {
     walk_room *room = w->room;
     w->statement->flags |= SP_SQL_IS_CREATE_TEMP;
+    if (is_server_type(text_of(name->relname))) {
+        walk_fault(w, SP_SQL_FORBIDDEN, "a temporary table called like a type of the server");
+        return;
+    }
     record_statement_name(w, text_of(name->relname));
     if (room->temp_count == WALK_TEMPS_MAX) {
         walk_fault(w, SP_SQL_TOO_COMPLEX, "more than %d temporary tables in one message",

@@ -76,7 +76,8 @@ static uint32_t type_of_column(const walker *w, const RangeVar *relation, const 
 static sp_span plain_type(const TypeName *type)
 {
     sp_span schema = names_before(type->names);
-    bool is_own = schema.len == 0 || sp_span_eq(schema, SP_SPAN_LIT("pg_catalog"));
+    bool is_own = (schema.len == 0 || sp_span_eq(schema, SP_SPAN_LIT("pg_catalog"))) &&
+                  is_server_type(names_last(type->names));
     bool is_plain = type->arrayBounds == NIL && !type->setof && !type->pct_type;
     return is_own && is_plain ? names_last(type->names) : SP_SPAN_EMPTY;
 }

@@ -72,6 +72,7 @@ static void walk_select(walker *w, const Node *node)
         if (is_temporary_name(made)) {
             record_made_temporary(w, made);
         } else {
+            forbid_temporary_types(w, node);
             record_made_relation(w, made, true);
             w->statement->flags |= SP_SQL_IS_DDL;
         }

@@ -172,6 +172,17 @@ void record_operator(walker *w, const List *name);
 void record_equality(walker *w);
 void record_between(walker *w, bool is_not);
 
+/* ---- lasting.c ---- */
+/* A type of pg_catalog: no temporary relation may be called so, so that the name alone means it. */
+bool is_server_type(sp_span name);
+/* Whether a name of a type may be that of a temporary relation's rows, or of arrays of them. */
+bool walk_may_be_temporary_type(const walker *w, const TypeName *type);
+/* Whether a definition makes something stand on what it names that stays when the session ends. */
+bool walk_is_lasting(const walker *w, const Node *node);
+/* A fault, if it names what may be temporary; is this schema the temporary one. */
+void forbid_temporary_types(walker *w, const Node *node);
+void forbid_temporary_place(walker *w, sp_span schema);
+
 /* ---- given.c ---- */
 given_name given_of(const walker *w, sp_span schema, sp_span name);
 /* What a relation that is made will be called. */

@@ -4,6 +4,8 @@ parent, a type that goes with the session. Whoever may change tables and lose no
 
 OWNS an office, a server. PROCESS tests. TRUST none. SPEC docs/DATABASE.md; lib/sql/alter.c, lib/sql/define.c.
 """
+import contextlib
+
 import psycopg2
 import pytest
 
@@ -73,3 +75,80 @@ def test_a_parent_that_brings_nothing(gate):
     with gate.connect("dora") as dora, dora.cursor() as c:
         c.execute("ALTER TABLE run ATTACH PARTITION orders DEFAULT")
         dora.rollback()
+
+
+# ---- what goes with the session ----
+
+FALLING = [
+    ["CREATE TYPE pg_temp.ct AS (id int, customer_id int, total int, note text)", "ALTER TABLE loose OF pg_temp.ct"],
+    ["CREATE DOMAIN pg_temp.text AS pg_catalog.text", "ALTER TABLE loose ALTER COLUMN note TYPE text"],
+    ["CREATE TEMP TABLE tt (x int)", "ALTER TABLE loose ADD COLUMN more tt"],
+    ["CREATE TEMP TABLE tt (x int)", "ALTER TABLE loose ADD COLUMN more _tt"],
+    ["CREATE TEMP TABLE tt (x int)", "ALTER TABLE tt RENAME TO uu", "ALTER TABLE loose ADD COLUMN more uu[]"],
+    ["CREATE TEMP TABLE tt (x int)", "CREATE TYPE pair AS (a tt)", "ALTER TABLE loose ADD COLUMN more pair"],
+    ["CREATE TEMP TABLE text (x int)", "ALTER TABLE loose ADD COLUMN more text"],
+    ["CREATE COLLATION pg_temp.cc FROM \"C\"", "ALTER TABLE loose ALTER COLUMN note TYPE pg_catalog.text COLLATE pg_temp.cc"],
+    ["CREATE DOMAIN pg_temp.d AS int", "CREATE OR REPLACE VIEW seen AS SELECT id FROM loose WHERE 1::pg_temp.d = 1"],
+    ["CREATE TEMP TABLE tt (x int)", "CREATE OR REPLACE VIEW seen AS SELECT id FROM loose WHERE 'tt'::regclass IS NOT NULL"],
+    ["CREATE TEMP TABLE tt (x int)", "CREATE OR REPLACE VIEW seen AS SELECT id FROM loose WHERE NULL::tt IS NULL"],
+    ["CREATE TEMP SEQUENCE ss", "CREATE OR REPLACE VIEW seen AS SELECT id FROM loose WHERE pg_relation_size('ss') >= 0"],
+    ["CREATE TEMP TABLE tt (x int)", "ALTER TABLE loose ADD COLUMN more tt", "DROP TABLE tt CASCADE"],
+]
+LOOSE = ("CREATE TABLE loose AS SELECT * FROM orders", "CREATE VIEW seen AS SELECT id FROM loose",
+         "CREATE MATERIALIZED VIEW kept AS SELECT id FROM seen")
+
+
+def state(gate):
+    return gate.sql("SELECT c.relname, a.attname, a.atttypid::regtype::text FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid "
+                    "WHERE c.relname IN ('loose', 'seen', 'kept', 'pair') AND a.attnum > 0 AND NOT a.attisdropped ORDER BY 1, a.attnum")
+
+
+@pytest.fixture
+def loose(gate):
+    gate.sql("DROP TABLE IF EXISTS loose CASCADE", "DROP TYPE IF EXISTS pair", *LOOSE,
+             *(f"ALTER {kind} {name} OWNER TO op_all" for kind, name in (("TABLE", "loose"), ("VIEW", "seen"), ("TABLE", "kept"))))
+    yield gate
+    gate.sql("DROP TABLE IF EXISTS loose CASCADE", "DROP TYPE IF EXISTS pair")
+
+
+def goes(connection, gate, steps):
+    """Whether something that was there after the steps is gone when the session has ended."""
+    connection.autocommit = True
+    with connection.cursor() as c:
+        for text in steps:
+            try:
+                c.execute(text)
+            except psycopg2.Error as error:
+                assert error.pgcode in ("42501", "42704", "3F000"), (text, error)  # or what it made is not there
+        before = state(gate)
+        c.execute("DISCARD ALL")
+    return not set(before) <= set(state(gate))
+
+
+@pytest.mark.parametrize("steps", FALLING)
+def test_nothing_goes_with_the_session(loose, steps):
+    with contextlib.closing(loose.connect("mo")) as mo:
+        assert not goes(mo, loose, steps)
+    assert {name for name, _, _ in state(loose)} == {"loose", "seen", "kept"}
+
+
+def test_without_the_gate_they_go(loose):
+    for steps in FALLING[:-1]:
+        with contextlib.closing(loose.direct("op_all")) as plain:
+            assert goes(plain, loose, steps), steps
+        loose.sql("DROP TABLE IF EXISTS loose CASCADE", "DROP TYPE IF EXISTS pair", *LOOSE,
+                  *(f"ALTER {kind} {name} OWNER TO op_all" for kind, name in (("TABLE", "loose"), ("VIEW", "seen"), ("TABLE", "kept"))))
+
+
+def test_temporary_work_as_usual(loose):
+    with loose.connect("mo") as mo, mo.cursor() as c:
+        c.execute("CREATE TEMP TABLE tt (x int); CREATE TEMP TABLE uu (y tt, z tt[]); ALTER TABLE uu ADD COLUMN w tt")
+        c.execute("CREATE INDEX ON tt (x); CREATE TEMP SEQUENCE ss; SELECT nextval('ss'), NULL::tt")
+        c.execute("ALTER TABLE loose ADD COLUMN more text; ALTER TABLE loose ADD COLUMN moods int[]")
+        mo.rollback()
+        c.execute("CREATE OR REPLACE VIEW seen AS SELECT id FROM loose WHERE note <> '16400'")
+        mo.rollback()
+        refused(c, "CREATE TYPE pg_temp.ct AS (id int)", "pg_temp")
+        mo.rollback()
+        refused(c, "CREATE TEMP TABLE date (id int)", "a type of the server")
+        mo.rollback()

@@ -1,0 +1,156 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * What lasts does not stand on what goes with its session.
+ * OWNS nothing. PROCESS tests. TRUST none. SPEC lib/sql/lasting.c.
+ */
+#include "tests/unit/cm.h"
+#include "tests/unit/sql/office.h"
+
+#include "lib/base/mem.h"
+
+/* 63 bytes, as its array type's name, which begins with one more underscore and is cut. */
+#define LONG_NAME "a23456789b23456789c23456789d23456789e23456789f23456789g23456789"
+
+static bool has_temp(const void *session, sp_span name)
+{
+    (void)session;
+    return sp_span_eq(name, SP_SPAN_LIT("scratch")) || sp_span_eq(name, SP_SPAN_LIT("_text")) ||
+           sp_span_eq(name, SP_SPAN_LIT("Odd \"one\"")) || sp_span_eq(name, SP_SPAN_LIT(LONG_NAME));
+}
+
+static void all_are(void **state, const char *judged, const char *const *texts, size_t count,
+                    bool is_renamed)
+{
+    const sp_sql_context context = {.is_temporary = has_temp, .is_temp_renamed = is_renamed};
+    for (size_t i = 0; i < count; i++) {
+        const office_judged one = {texts[i], judged};
+        office_check(state, context, &one, 1);
+    }
+}
+
+static void nothing_is_made_in_pg_temp(void **state)
+{
+    static const char *const texts[] = {
+        "CREATE TYPE pg_temp.ct AS (id int)",
+        "CREATE TYPE pg_temp_3.ct AS (id int)",
+        "CREATE DOMAIN pg_temp.text AS pg_catalog.text",
+        "ALTER DOMAIN pg_temp.d ADD CHECK (true)",
+        "CREATE TYPE pg_temp.e AS ENUM ('a')",
+        "CREATE TYPE pg_temp.r AS RANGE (SUBTYPE = int4)",
+        "CREATE TYPE pg_temp.shell",
+        "CREATE OPERATOR pg_temp.=== (FUNCTION = int4eq, LEFTARG = int, RIGHTARG = int)",
+        "CREATE COLLATION pg_temp.cc FROM \"C\"",
+        "CREATE FUNCTION pg_temp.f() RETURNS int LANGUAGE sql AS 'SELECT 1'",
+        "CREATE PROCEDURE pg_temp.f() LANGUAGE sql AS 'SELECT 1'",
+        "CREATE AGGREGATE pg_temp.a(int) (SFUNC = int4pl, STYPE = int)",
+        "CREATE TEXT SEARCH CONFIGURATION pg_temp.t (COPY = simple)",
+        "CREATE TEXT SEARCH DICTIONARY pg_temp.t (TEMPLATE = simple)",
+        "CREATE CONVERSION pg_temp.c FOR 'UTF8' TO 'LATIN1' FROM utf8_to_iso8859_1",
+        "CREATE OPERATOR CLASS pg_temp.c FOR TYPE int4 USING btree AS STORAGE int4",
+        "CREATE OPERATOR FAMILY pg_temp.c USING btree",
+        "CREATE STATISTICS pg_temp.s ON id, note FROM orders",
+        "CREATE EXTENSION citext SCHEMA pg_temp",
+        "ALTER EXTENSION citext SET SCHEMA pg_temp",
+        "CREATE FOREIGN TABLE pg_temp.f (id int) SERVER s",
+        /* nor what is called like a type of the server */
+        "CREATE TEMP TABLE text (id int)",
+        "CREATE TABLE pg_temp.bool (id int)",
+        "SELECT 1 AS id INTO TEMP date",
+        "ALTER TABLE scratch RENAME TO xml",
+        "ALTER TABLE orders RENAME TO bool",
+    };
+    all_are(state, "forbidden", texts, SP_COUNT(texts), false);
+}
+
+static void nothing_stands_on_what_goes(void **state)
+{
+    static const char *const texts[] = {
+        "ALTER TABLE orders OF pg_temp.ct",
+        "ALTER TABLE orders ADD COLUMN x scratch",
+        "ALTER TABLE orders ADD COLUMN x scratch[]",
+        "ALTER TABLE orders ADD COLUMN x _scratch",
+        "ALTER TABLE orders ADD COLUMN x __scratch",
+        "ALTER TABLE orders ADD COLUMN x _text",
+        "ALTER TABLE orders ADD COLUMN x _" LONG_NAME,
+        "ALTER TABLE orders ADD COLUMN x pg_temp.text",
+        "ALTER TABLE orders ADD COLUMN x pg_temp_3._scratch",
+        "ALTER TABLE orders ALTER COLUMN note TYPE scratch USING note::scratch",
+        "ALTER TABLE orders ALTER COLUMN note TYPE text USING note::pg_temp.text",
+        "ALTER TABLE orders ADD CHECK (note <> (NULL::scratch)::text)",
+        "ALTER TABLE orders ALTER COLUMN note SET DEFAULT (NULL::scratch)::text",
+        "CREATE TABLE made (x scratch)",
+        "CREATE TABLE made AS SELECT NULL::scratch AS x",
+        "SELECT NULL::scratch AS x INTO made",
+        "CREATE TABLE made OF pg_temp.ct",
+        "CREATE INDEX ON orders ((note = (NULL::scratch)::text))",
+        "CREATE OR REPLACE VIEW v_names AS SELECT id FROM customers WHERE NULL::scratch IS NULL",
+        "CREATE MATERIALIZED VIEW m AS SELECT NULL::scratch",
+        "CREATE FUNCTION f(scratch) RETURNS int LANGUAGE sql AS 'SELECT 1'",
+        "CREATE FUNCTION f() RETURNS SETOF scratch LANGUAGE sql AS 'SELECT 1'",
+        "CREATE FUNCTION f(scratch.id%TYPE) RETURNS int LANGUAGE sql AS 'SELECT 1'",
+        "CREATE AGGREGATE a(scratch) (SFUNC = int4pl, STYPE = int)",
+        "CREATE AGGREGATE a(int) (SFUNC = int4pl, STYPE = scratch)",
+        "CREATE DOMAIN d AS scratch",
+        "CREATE TYPE c AS (a scratch)",
+        "CREATE TYPE r AS RANGE (SUBTYPE = scratch)",
+        "CREATE CAST (scratch AS text) WITH INOUT",
+        "CREATE SCHEMA s CREATE TABLE t (a scratch)",
+        "CREATE RULE r AS ON DELETE TO items DO ALSO SELECT NULL::scratch",
+        "CREATE POLICY p ON orders USING (NULL::scratch IS NULL)",
+        /* a constant is what it names */
+        "CREATE OR REPLACE VIEW v_names AS SELECT id FROM customers WHERE 'scratch'::regclass IS "
+        "NULL",
+        "CREATE OR REPLACE VIEW v_names AS SELECT id, nextval('SCRATCH ') FROM customers",
+        "CREATE OR REPLACE VIEW v_names AS SELECT '\"Odd \"\"one\"\"\"'::regclass",
+        "CREATE OR REPLACE VIEW v_names AS SELECT 'scratch[]'::regtype",
+        "CREATE OR REPLACE VIEW v_names AS SELECT 'pg_temp.other'::regclass",
+        "CREATE OR REPLACE VIEW v_names AS SELECT 'pg_temp_3'::regnamespace",
+        "CREATE OR REPLACE VIEW v_names AS SELECT regclass ' 16400'",
+    };
+    all_are(state, "forbidden", texts, SP_COUNT(texts), false);
+}
+
+static void any_name_may_be_temporary_once_one_was_renamed(void **state)
+{
+    static const char *const texts[] = {"ALTER TABLE orders ADD COLUMN x mood"};
+    static const char *const known[] = {
+        "ALTER TABLE orders ADD COLUMN x public.mood", "ALTER TABLE orders ADD COLUMN x text",
+        "ALTER TABLE orders ADD COLUMN x int", "ALTER TABLE orders ADD COLUMN x varchar(20)"};
+    all_are(state, "forbidden", texts, SP_COUNT(texts), true);
+    all_are(state, "alter orders", known, SP_COUNT(known), true);
+}
+
+static void what_goes_with_it_may(void **state)
+{
+    static const office_judged cases[] = {
+        {"CREATE TEMP TABLE other (x scratch)", ""},
+        {"CREATE TEMP TABLE other AS SELECT NULL::scratch AS x", ""},
+        {"ALTER TABLE scratch ADD COLUMN x scratch[]", ""},
+        {"CREATE INDEX ON scratch ((NULL::scratch IS NULL))", ""},
+        {"SELECT NULL::scratch", ""},
+        {"CREATE TEMP SEQUENCE numbers", ""},
+        {"ALTER TABLE orders ADD COLUMN x mood", "alter orders"},
+        {"ALTER TABLE orders ADD COLUMN x _text[]", "forbidden"},
+        {"ALTER TABLE orders ADD COLUMN x pg_catalog._text", "alter orders"},
+        {"ALTER TABLE orders ALTER COLUMN note SET DEFAULT 'scratch'", "alter orders"},
+        {"CREATE VIEW v AS SELECT id FROM orders WHERE note = '16400'",
+         "alter schema v; alter> v; read orders"},
+        {"CREATE FUNCTION f() RETURNS int LANGUAGE sql AS 'SELECT 1'", "alter schema f"},
+        /* it falls with the type */
+        {"ALTER TABLE orders OF ct", "administer orders"},
+        {"CREATE TABLE made OF ct", "administer schema made; alter schema made"},
+        {"ALTER TABLE orders NOT OF", "alter orders"},
+    };
+    const sp_sql_context context = {.is_temporary = has_temp};
+    office_check(state, context, cases, SP_COUNT(cases));
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(nothing_is_made_in_pg_temp),
+        cmocka_unit_test(nothing_stands_on_what_goes),
+        cmocka_unit_test(any_name_may_be_temporary_once_one_was_renamed),
+        cmocka_unit_test(what_goes_with_it_may),
+    };
+    return cmocka_run_group_tests(tests, office_set_up, office_tear_down);
+}

@@ -35,14 +35,24 @@ static const char lock_begin[] =
     "DO $hold$ DECLARE one pg_catalog.record; before pg_catalog.text := "
     "pg_catalog.current_setting('lock_timeout');"
     " BEGIN PERFORM pg_catalog.set_config('lock_timeout', '10s', true); FOR one IN"
-    " SELECT DISTINCT n.nspname, c.relname FROM pg_catalog.json_to_recordset("
+    " WITH RECURSIVE named AS (SELECT n.nspname, c.oid, c.relname, c.relkind, c.reltype, n.oid AS"
+    " space, j.name FROM pg_catalog.json_to_recordset("
     "pg_catalog.convert_from(pg_catalog.decode('";
-static const char lock_end[] =
+static const char lock_names[] =
     "', 'hex'), 'UTF8')::pg_catalog.json) AS j(schema pg_catalog.text, name pg_catalog.text)"
     " JOIN pg_catalog.pg_namespace n ON n.nspname = j.schema"
-    " JOIN pg_catalog.pg_class c ON c.relnamespace = n.oid AND (c.relname = j.name OR j.name = '')"
-    " WHERE c.relkind IN ('r', 'p') AND"
-    " pg_catalog.has_table_privilege(c.oid, 'UPDATE, DELETE, TRUNCATE') ORDER BY 1, 2 LOOP"
+    " LEFT JOIN pg_catalog.pg_class c ON c.relnamespace = n.oid AND (c.relname = j.name OR j.name ="
+    " '')), ";
+/* What loses values with the types that go, by CASCADE: of relations, of schemas. */
+static const char lock_held[] =
+    "held(type) AS (SELECT reltype FROM named WHERE reltype <> 0 UNION SELECT t.oid FROM named n"
+    " JOIN pg_catalog.pg_type t ON t.typnamespace = n.space WHERE n.name = ''";
+static const char lock_held_not[] = "held(type) AS (SELECT reltype FROM named WHERE reltype <> 0)";
+static const char lock_all[] =
+    " SELECT DISTINCT n.nspname, c.relname FROM (SELECT oid FROM named UNION SELECT c.oid FROM held"
+    " h JOIN pg_catalog.pg_class c ON c.reltype = h.type) l JOIN pg_catalog.pg_class c ON c.oid ="
+    " l.oid JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace WHERE c.relkind IN ('r', 'p')"
+    " AND pg_catalog.has_table_privilege(c.oid, 'UPDATE, DELETE, TRUNCATE') ORDER BY 1, 2 LOOP"
     " EXECUTE pg_catalog.format('LOCK TABLE %I.%I IN SHARE ROW EXCLUSIVE MODE', one.nspname,"
     " one.relname); END LOOP;"
     /* with a number of its own, behind a savepoint too: by it the keeper tells what the statement
@@ -122,7 +132,7 @@ static bool write_names(const db_session *session, const db_run_ask *run, sp_buf
             continue;
         }
         if (use->kind == SP_SQL_DATABASE && (use->flags & SP_SQL_USE_FALLS) != 0) {
-            continue; /* no rows */
+            continue; /* rows of what its types are in are held with them */
         }
         bool is_schema = use->kind == SP_SQL_SCHEMA && schema.len > 0;
         if ((use->kind != SP_SQL_RELATION && !is_schema) || schema.len == 0) {
@@ -255,15 +265,22 @@ sp_err db_hold_clocks(db_session *session)
 sp_err db_hold_begin(db_session *session, const db_run_ask *run)
 {
     auto_buf sp_buf names = sp_buf_make(SP_DB_RELATIONS_MAX_BYTES);
-    auto_buf sp_buf text = sp_buf_make((2 * SP_DB_RELATIONS_MAX_BYTES) + 4096);
-    auto_buf sp_buf out = sp_buf_make((2 * SP_DB_RELATIONS_MAX_BYTES) + 8192);
+    auto_buf sp_buf text = sp_buf_make((2 * SP_DB_RELATIONS_MAX_BYTES) + 8192);
+    auto_buf sp_buf out = sp_buf_make((2 * SP_DB_RELATIONS_MAX_BYTES) + 12288);
     (void)write_names(session, run, &names);
     session->hold_wraps = !run->is_portal && session->transaction == 'I';
     session->hold_state[0] = '\0';
     sp_buf_text(&text, session->hold_wraps ? "BEGIN; " : "");
     sp_buf_text(&text, lock_begin);
     sp_buf_hex(&text, sp_buf_borrow(&names));
-    sp_buf_text(&text, lock_end);
+    sp_buf_text(&text, lock_names);
+    if (db_touches_takes(run->judgement)) {
+        sp_buf_text(&text, lock_held);
+        sp_buf_text(&text, db_touches_held_sql);
+    } else {
+        sp_buf_text(&text, lock_held_not);
+    }
+    sp_buf_text(&text, lock_all);
     TRY(sp_buf_error(&names));
     TRY(sp_buf_error(&text));
     if (run->is_portal) {

@@ -566,6 +566,11 @@ void db_judge_attend(db_session *session);
 void db_estimate_gone(db_session *session);
 
 /* ---- touches.c: what a statement acts on ---- */
+/* The rest of a recursive "held(type) AS (SELECT ...": the types that hold one of these, so that
+ * a relation whose row type is among them loses values with it. */
+extern const char db_touches_held_sql[];
+/* Whether what stands on what it names goes with it, by CASCADE. */
+bool db_touches_takes(const sp_sql_judgement *judgement);
 enum { DB_TOUCH_VALUES = 8, DB_TOUCHES_MAX_BYTES = 4500 };
 /* Adds what it acts on to an array that has been opened; false: it may meet more than that. A
  * failure stays in the buffer. */

@@ -231,8 +231,8 @@ static db_verdict refuse_unknown(const db_estimated *found, db_refusal *refusal)
         snprintf(refusal->hint, sizeof(refusal->hint), "Send the changes apart.");
     } else {
         snprintf(refusal->detail, sizeof(refusal->detail),
-                 "No plan counts what foreign keys take along: the tables that they lead to have "
-                 "about %llu rows.",
+                 "No plan counts what foreign keys, or CASCADE, take along: the tables that they "
+                 "lead to have about %llu rows.",
                  (unsigned long long)found->falling_rows);
     }
     return DB_REFUSE;

@@ -9,11 +9,21 @@
  */
 #include "gates/db/judging.h"
 
-enum { WORD_MAX_BYTES = 300 };
+enum { WORD_MAX_BYTES = 300, SQL_MAX_BYTES = 16384 };
 
-/* $1: [{"schema","name","implied","falls","follows"}]; without a name: all of the schema. The first
- * row is of all relations together: rows, bound (NULL: there are none), rows of what falls. Then
- * what is asked for, and what stands on it. The last column is the number of rows without LIMIT. */
+const char db_touches_held_sql[] =
+    " UNION SELECT x.oid FROM held h CROSS JOIN LATERAL (SELECT t.oid FROM pg_catalog.pg_type t"
+    " WHERE t.typelem = h.type OR t.typbasetype = h.type UNION ALL SELECT"
+    " v.value::pg_catalog.oid FROM pg_catalog.pg_range r CROSS JOIN LATERAL"
+    " pg_catalog.jsonb_each_text(pg_catalog.to_jsonb(r)) v WHERE r.rngsubtype = h.type AND v.key IN"
+    " ('rngtypid', 'rngmultitypid') UNION ALL SELECT c.reltype FROM pg_catalog.pg_attribute a JOIN"
+    " pg_catalog.pg_class c ON c.oid = a.attrelid WHERE a.atttypid = h.type AND a.attnum > 0 AND"
+    " NOT a.attisdropped AND c.reltype <> 0) x(oid))";
+
+/* $1: [{"schema","name","implied","falls","follows","takes"}]; without a name: all of the schema.
+ * The first row is of all relations together: rows, bound (NULL: there are none), rows of what
+ * falls: with takes those too that lose values of the types that go. Then what is asked for, and
+ * what stands on it. The last column is the number of rows without LIMIT. */
 static const char reached_sql[] =
     "WITH RECURSIVE"
     " whole AS (SELECT n.oid FROM pg_catalog.json_to_recordset($1::pg_catalog.json) AS"
@@ -39,11 +49,20 @@ static const char reached_sql[] =
     " falls, pg_catalog.bool_or(NOT falls) AS acts FROM reached GROUP BY oid) r"
     " JOIN pg_catalog.pg_class c ON c.oid = r.oid JOIN pg_catalog.pg_namespace n ON n.oid ="
     " c.relnamespace),"
+    " held(type) AS (SELECT a.reltype FROM asked a WHERE a.reltype <> 0 UNION SELECT t.oid FROM"
+    " whole w JOIN pg_catalog.pg_type t ON t.typnamespace = w.oid";
+static const char sized_sql[] =
+    ", lost AS (SELECT c.oid, c.reltype, c.relkind, c.relpages, c.reltuples, true AS implied, true"
+    " AS falls, false AS acts, '' AS name, CASE WHEN c.relkind IN ('r', 'm') THEN"
+    " pg_catalog.pg_relation_size(c.oid) / pg_catalog.current_setting('block_size')::int8 ELSE 0"
+    " END AS pages FROM held h JOIN pg_catalog.pg_class c ON c.reltype = h.type AND c.relkind IN"
+    " ('r', 'p', 'm', 'f') WHERE c.oid NOT IN (SELECT oid FROM asked) AND EXISTS (SELECT FROM"
+    " pg_catalog.json_to_recordset($1::pg_catalog.json) AS j(takes bool) WHERE j.takes)),"
     " sized AS (SELECT a.*, CASE WHEN a.relkind = 'f' THEN GREATEST(a.reltuples, 0)"
     " WHEN a.pages = 0 THEN 0 WHEN a.relpages > 0 AND"
     " a.reltuples >= 0 THEN pg_catalog.ceil(a.reltuples / a.relpages * a.pages) ELSE a.pages * 100"
     " END::int8 AS tuples, CASE a.relkind WHEN 'f' THEN 1000000000000000 ELSE a.pages * 291 END"
-    " AS most FROM asked a),"
+    " AS most FROM (SELECT * FROM asked UNION ALL SELECT * FROM lost) a),"
     " views(oid, depth) AS (SELECT oid, 0 FROM asked UNION SELECT r.ev_class, v.depth + 1"
     " FROM views v JOIN pg_catalog.pg_depend d ON d.refobjid = v.oid AND d.refclassid ="
     " 'pg_catalog.pg_class'::pg_catalog.regclass AND d.classid ="
@@ -68,7 +87,8 @@ static const char told_sql[] =
     " a.name, CASE WHEN NOT a.implied THEN 'named' WHEN a.relkind IN ('r', 'p') AND NOT"
     " pg_catalog.has_table_privilege(a.oid, 'UPDATE, DELETE, TRUNCATE') THEN"
     " 'goes with it, cannot be held' ELSE 'goes with it' END, a.tuples, 0, 0 FROM sized a"
-    " UNION ALL SELECT DISTINCT 2, CASE c.relkind WHEN 'm' THEN 'materialized view' ELSE 'view'"
+    " WHERE a.name <> '' UNION ALL SELECT DISTINCT 2, CASE c.relkind WHEN 'm' THEN 'materialized "
+    "view' ELSE 'view'"
     " END, pg_catalog.format('%I.%I', n.nspname, c.relname), 'reads it', 0, 0, 0"
     " FROM views v JOIN pg_catalog.pg_class c ON c.oid = v.oid AND c.relkind IN ('v', 'm')"
     " JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace WHERE v.depth > 0"
@@ -111,9 +131,11 @@ static const char told_sql[] =
 
 void db_touches_ask(sp_span objects, sp_buf *out)
 {
-    auto_buf sp_buf text = sp_buf_make(sizeof(reached_sql) + sizeof(told_sql));
+    auto_buf sp_buf text = sp_buf_make(SQL_MAX_BYTES);
     auto_buf sp_buf value = sp_buf_make(objects.len + sizeof(uint32_t));
     sp_buf_text(&text, reached_sql);
+    sp_buf_text(&text, db_touches_held_sql);
+    sp_buf_text(&text, sized_sql);
     sp_buf_text(&text, told_sql);
     sp_buf_bytes(&value, objects);
     sp_pg_parse_write(out, SP_SPAN_EMPTY, sp_buf_borrow(&text));
@@ -121,8 +143,13 @@ void db_touches_ask(sp_span objects, sp_buf *out)
     sp_pg_execute_write(out, SP_SPAN_EMPTY);
 }
 
-static void write_one(const sp_sql_use *use, sp_span schema, sp_span name, bool follows,
-                      sp_buf *out)
+/* How a statement goes on from what it names. */
+typedef struct {
+    bool follows; /* foreign keys */
+    bool takes;   /* what stands on it, by CASCADE */
+} going;
+
+static void write_one(const sp_sql_use *use, sp_span schema, sp_span name, going goes, sp_buf *out)
 {
     static const char *const words[] = {"false", "true"};
     bool is_whole = use->kind == SP_SQL_SCHEMA;
@@ -130,9 +157,9 @@ static void write_one(const sp_sql_use *use, sp_span schema, sp_span name, bool 
     sp_buf_json(out, schema);
     sp_buf_text(out, ",\"name\":");
     sp_buf_json(out, is_whole ? SP_SPAN_EMPTY : name);
-    sp_buf_fmt(out, ",\"implied\":%s,\"falls\":%s,\"follows\":%s}",
+    sp_buf_fmt(out, ",\"implied\":%s,\"falls\":%s,\"follows\":%s,\"takes\":%s}",
                words[is_whole || (use->flags & SP_SQL_USE_IMPLIED) != 0],
-               words[(use->flags & SP_SQL_USE_FALLS) != 0], words[follows]);
+               words[(use->flags & SP_SQL_USE_FALLS) != 0], words[goes.follows], words[goes.takes]);
 }
 
 /* A name that the catalogue does not have may be one that the session gave to what others have. */
@@ -157,6 +184,17 @@ static bool takes_rows(const sp_sql_use *use)
     return use->action == SP_ACTION_DESTROY || use->action == SP_ACTION_WRITE;
 }
 
+bool db_touches_takes(const sp_sql_judgement *judgement)
+{
+    for (uint32_t i = 0; i < judgement->use_count; i++) {
+        const sp_sql_use *use = &judgement->uses[i];
+        if (use->kind == SP_SQL_DATABASE && (use->flags & SP_SQL_USE_FALLS) != 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
 bool db_touches_add(const db_session *session, const db_run_ask *run,
                     const sp_sql_judgement *judgement, sp_buf *objects)
 {
@@ -164,6 +202,7 @@ bool db_touches_add(const db_session *session, const db_run_ask *run,
     const uint32_t destroys = 1U << SP_ACTION_DESTROY;
     /* foreign keys say what else it empties */
     bool follows = sp_sql_verbs(judgement) == (SP_SQL_VERB_TRUNCATE | SP_SQL_VERB_CASCADE);
+    const going goes = {.follows = follows, .takes = db_touches_takes(judgement)};
     bool all = true;
     for (uint32_t i = 0; i < judgement->use_count; i++) {
         const sp_sql_use *use = &judgement->uses[i];
@@ -177,12 +216,12 @@ bool db_touches_add(const db_session *session, const db_run_ask *run,
             all = all && (use->relation != SP_NONE || !may_be_new(session, judgement)) &&
                   !(takes_rows(use) && may_have_grown(session, run));
             if (schema.len > 0) {
-                write_one(use, schema, name, follows, objects);
+                write_one(use, schema, name, goes, objects);
             }
         } else if (use->kind == SP_SQL_SCHEMA && (use->flags & SP_SQL_USE_ALL) != 0 &&
                    !is_implied) { /* what falls with a table beside its own has no rows */
             all = all && schema.len > 0;
-            write_one(use, schema, name, false, objects);
+            write_one(use, schema, name, (going){.takes = goes.takes}, objects);
         } else if (use->kind == SP_SQL_DATABASE &&
                    db_use_place(session, run->ruling, destroys, use, &schema, &name)) {
             all = all && ((follows && is_implied) || (use->flags & SP_SQL_USE_FALLS) != 0);

@@ -79,11 +79,18 @@ DO $$ BEGIN FOR n IN 1..600 LOOP EXECUTE format(
   'CREATE TABLE months_with_a_name_that_is_as_long_as_names_may_be_%s PARTITION OF months FOR VALUES FROM (%s) TO (%s)', n, n, n + 1);
 END LOOP; END $$;
 INSERT INTO months SELECT generate_series(1, 600);
+CREATE SCHEMA odd;
+CREATE TABLE odd.sort (id int);
+CREATE TYPE odd.state AS ENUM ('new', 'old');
+CREATE DOMAIN states AS odd.state[];
+CREATE TYPE coupled AS (a odd.sort, b int);
+CREATE TABLE marked AS SELECT g AS id, NULL::coupled AS b FROM generate_series(1, 500) g;
+CREATE TABLE judged AS SELECT g AS id, '{new}'::states AS s FROM generate_series(1, 600) g;
 CREATE FUNCTION unused() RETURNS int LANGUAGE sql AS 'SELECT 1';
 ANALYZE;
 UPDATE kinds SET kind = 'card' WHERE id <= 5000;
 """
-COUNTED = ["few", "big", "kinds WHERE kind = 'card'", "store.boxes", "regions", "shops", "sales", "months"]
+COUNTED = ["few", "big", "kinds WHERE kind = 'card'", "store.boxes", "regions", "shops", "sales", "months", "judged WHERE s IS NOT NULL"]
 
 
 gate = office_of(DOCUMENTS, (("dora", "careful"), ("lena", "lead")), schema=TABLES)
@@ -126,6 +133,8 @@ def locked(gate, table):
 
 @pytest.mark.parametrize("number,texts", enumerate([
     ["DROP SCHEMA store CASCADE"],
+    ["DROP TABLE odd.sort CASCADE"],  # no row of its own, and values of others
+    ["DROP SCHEMA odd CASCADE"],
     ["TRUNCATE regions CASCADE"],
     ["TRUNCATE shops CASCADE; DROP FUNCTION unused()"],
     ["DROP OWNED BY op_all"],

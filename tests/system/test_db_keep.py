@@ -33,7 +33,7 @@ MORE = SCHEMA + "CREATE TABLE ballast AS SELECT g AS id, repeat('x', 400) AS wha
     "CREATE TABLE small AS SELECT 1 AS id; CREATE TABLE doomed AS SELECT * FROM ballast;"
 
 
-gate = office_of(KEPT, (("dora", "dba"), ("lena", "lead"), ("harry", "hasty")),
+gate = office_of(KEPT, (("dora", "dba"), ("lena", "lead"), ("leo", "lead"), ("harry", "hasty")),
                  sql=["GRANT pg_read_all_data TO op_keep",
                       "GRANT op_all TO op_keep",
                       "ANALYZE",
@@ -234,6 +234,31 @@ def test_cancelled_while_it_waits_to_hold(gate, dora):
     with dora.cursor() as c:
         c.execute("SELECT count(*) FROM ballast")
         assert c.fetchone() == (30000,)
+
+
+@pytest.mark.parametrize("text", ["DROP TABLE odd.sort CASCADE", "DROP SCHEMA odd CASCADE"])
+def test_what_loses_values_by_cascade_is_held_too(gate, dora, text):
+    """A column elsewhere whose type goes: what is written there meanwhile would be in no keep."""
+    gate.sql("SET ROLE op_all", "CREATE SCHEMA odd", "CREATE TABLE odd.sort (id int)", "CREATE DOMAIN sorts AS odd.sort[]",
+             "CREATE TABLE marked (id int, s sorts)")
+    run = None
+    try:
+        with gate.direct("op_all") as other:
+            run = Waiting(dora, text)
+            item = gate.people["lena"].get(f"/approvals/{asked(gate)['id']}")
+            assert item["plan"]["unheld"] is None
+            other.cursor().execute("INSERT INTO marked VALUES (0, NULL)")
+            answer(gate, item, "approve")
+            answer(gate, item, "approve", "leo")
+            wait_for("the lock to be waited for", 10, lambda: gate.sql(
+                "SELECT count(*) FROM pg_locks WHERE NOT granted AND mode = 'ShareRowExclusiveLock' AND relation = 'marked'::regclass"
+            )[0][0] == 1)
+            dora.cancel()
+            run.join(10)
+            other.rollback()
+        assert run.error.pgcode == "57014"
+    finally:
+        gate.sql("DROP SCHEMA odd CASCADE", "DROP TABLE marked")
 
 
 def test_what_cannot_hold_says_so(gate, dora):

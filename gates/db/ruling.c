@@ -59,6 +59,15 @@ static sp_span own_schema(const asking *a, const sp_sql_use *use)
     return db_made_own(db_session_judge(a->session), a->judgement, use->schema, use->name);
 }
 
+/* Where it is, as far as one can tell. */
+static sp_span schema_of(const asking *a, const sp_sql_use *use)
+{
+    sp_span own = own_schema(a, use);
+    return own.len > 0           ? own
+           : use->schema.len > 0 ? use->schema
+                                 : sp_sql_catalogue_home(a->catalogue->now);
+}
+
 /* A relation that the catalogue does not have: whatever of that name the path could find. */
 static sp_decision about_unknown(const asking *a, const sp_sql_use *use)
 {
@@ -126,14 +135,13 @@ static sp_decision about_name(const asking *a, sp_sql_use *use)
                     use, &decision);
         return decision;
     }
-    /* one of those that the session or the text itself made, and uses here */
+    /* one of those that the text uses and the catalogue does not have */
     for (uint32_t i = 0; i < a->judgement->use_count; i++) {
         const sp_sql_use *own = &a->judgement->uses[i];
         bool is_unknown = own->kind == SP_SQL_RELATION && own->relation == SP_NONE &&
                           (own->flags & SP_SQL_USE_BECOMES) == 0;
-        sp_span made_in = is_unknown ? own_schema(a, own) : SP_SPAN_EMPTY;
-        if (made_in.len > 0) {
-            join_naming(a, part_of(a, made_in, own->name), to, use, &decision);
+        if (is_unknown) {
+            join_naming(a, part_of(a, schema_of(a, own), own->name), to, use, &decision);
         }
     }
     return decision;

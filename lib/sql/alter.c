@@ -115,19 +115,21 @@ static void fall_with(walker *w);
 /* A child's rows are seen under the name of its new parent, or (NULL) under its own alone. */
 static void record_family(walker *w, const RangeVar *child, const RangeVar *parent)
 {
-    found_relation is = walk_resolve(w, child, true);
     const RangeVar *as = parent != NULL ? parent : child;
-    w->statement->flags |= SP_SQL_IS_FAMILY;
+    found_relation is = walk_resolve(w, child, true);
     found_relation seen = walk_resolve(w, as, true);
-    if (is.kind != FOUND_KNOWN || seen.kind == FOUND_TEMPORARY) {
+    w->statement->flags |= SP_SQL_IS_FAMILY;
+    if (is.kind == FOUND_TEMPORARY || seen.kind == FOUND_TEMPORARY ||
+        w->context->catalogue == NULL) {
         return;
     }
+    given_name to = given_of(w, text_of(as->schemaname), text_of(as->relname));
     if (seen.kind == FOUND_KNOWN) {
         const sp_sql_relation *known = sp_sql_catalogue_at(w->context->catalogue, seen.relation);
-        record_becoming(w, is.relation, known->schema, known->name, 0);
-    } else {
-        record_becoming(w, is.relation, text_of(as->schemaname), text_of(as->relname), 0);
+        to = (given_name){known->schema, known->name};
     }
+    bool may_be_any = is.kind == FOUND_UNKNOWN && walk_is_other(w, text_of(child->relname));
+    record_becoming(w, is.relation, to.schema, to.name, may_be_any ? SP_SQL_USE_OPAQUE : 0);
 }
 
 void walk_alter_table(walker *w, const AlterTableStmt *alter)
@@ -315,7 +317,7 @@ void walk_rename(walker *w, const RenameStmt *rename)
         } else {
             record_new_name(w, rename->relation, SP_SPAN_EMPTY, text_of(rename->newname));
             record_other(w, text_of(rename->newname));
-            record_uncover(w, rename->relation);
+            record_uncover(w, rename->relation, false);
         }
     }
     if (is_code(rename->renameType)) {
@@ -330,10 +332,14 @@ void walk_move(walker *w, const AlterObjectSchemaStmt *move)
     forbid_temporary_place(w, text_of(move->newschema));
     change_object(w, move->objectType, move->relation, move->object,
                   action_of_renaming(w, move->relation));
+    if (move->objectType == OBJECT_EXTENSION) {
+        record_database(w, SP_ACTION_DESTROY); /* tables and views of it, whichever those are */
+        record_other(w, SP_SPAN_EMPTY);
+    }
     if (move->relation != NULL) {
         record_new_name(w, move->relation, text_of(move->newschema), SP_SPAN_EMPTY);
         record_other(w, text_of(move->relation->relname));
-        record_uncover(w, move->relation);
+        record_uncover(w, move->relation, false);
     }
     if (is_code(move->objectType)) {
         lose_code(w, names_of(move->object));
@@ -380,7 +386,7 @@ static void drop_relation(walker *w, const DropStmt *drop, const List *names)
                       text_of(name.schemaname), SP_SPAN_EMPTY);
         fall_with(w);
     }
-    record_uncover(w, &name);
+    record_uncover(w, &name, true);
 }
 
 /* What stands on it goes too, wherever that is: views, columns of its types, policies of other

@@ -347,6 +347,19 @@ static void change_function(walker *w, const AlterFunctionStmt *alter)
     }
 }
 
+static void walk_schema(walker *w, const CreateSchemaStmt *create)
+{
+    const RoleSpec *of = create->authrole;
+    bool is_by_role = create->schemaname == NULL && of != NULL && of->roletype == ROLESPEC_CSTRING;
+    w->made_in = text_of(is_by_role ? of->rolename : create->schemaname);
+    if (w->made_in.len == 0) {
+        walk_fault(w, SP_SQL_UNKNOWN, "CREATE SCHEMA without a name");
+    }
+    record_object(w, SP_ACTION_ALTER, SP_SQL_SCHEMA, 0, w->made_in, SP_SPAN_EMPTY);
+    walk_list(w, create->schemaElts);
+    w->made_in = SP_SPAN_EMPTY;
+}
+
 static bool walk_named(walker *w, const Node *node)
 {
     switch ((int)nodeTag(node)) {
@@ -420,11 +433,7 @@ static bool walk_named(walker *w, const Node *node)
         change_function(w, AS(AlterFunctionStmt, node));
         return true;
     case T_CreateSchemaStmt:
-        record_object(w, SP_ACTION_ALTER, SP_SQL_SCHEMA, 0,
-                      text_of(AS(CreateSchemaStmt, node)->schemaname), SP_SPAN_EMPTY);
-        w->made_in = text_of(AS(CreateSchemaStmt, node)->schemaname);
-        walk_list(w, AS(CreateSchemaStmt, node)->schemaElts);
-        w->made_in = SP_SPAN_EMPTY;
+        walk_schema(w, AS(CreateSchemaStmt, node));
         return true;
     default:
         return false;

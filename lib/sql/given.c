@@ -140,20 +140,50 @@ void record_cover(walker *w, const given_name *made)
     }
 }
 
-void record_uncover(walker *w, const RangeVar *name)
+/* One that another one hides is found by no name but with its schema. */
+static void uncover(walker *w, uint32_t index, bool with_children)
 {
     const sp_sql_catalogue *catalogue = w->context->catalogue;
-    sp_span relation = text_of(name->relname);
-    sp_span schema = text_of(name->schemaname);
-    uint32_t top =
-        catalogue == NULL ? SP_NONE : sp_sql_catalogue_find(catalogue, SP_SPAN_EMPTY, relation);
-    if (top == SP_NONE || (schema.len > 0 && !is_in_path(catalogue, schema))) {
-        return;
-    }
+    const sp_sql_relation *gone = sp_sql_catalogue_at(catalogue, index);
+    const sp_sql_edge *edges = sp_sql_catalogue_edges(catalogue, index);
     uint32_t before = w->room->use_count;
-    uncover_behind(w, top);
+    walk_works(w, 1);
+    if (sp_sql_catalogue_find(catalogue, SP_SPAN_EMPTY, gone->name) == index) {
+        uncover_behind(w, index);
+    }
     if (w->room->use_count != before) {
-        record_other(w, relation);
+        record_other(w, gone->name);
+    }
+    for (uint32_t i = 0; with_children && i < gone->edge_count && !walk_is_spent(w); i++) {
+        if (edges[i].kind == SP_SQL_EDGE_CHILD) {
+            uncover(w, edges[i].to, true);
+        }
+    }
+}
+
+void record_uncover(walker *w, const RangeVar *name, bool with_children)
+{
+    const sp_sql_catalogue *catalogue = w->context->catalogue;
+    uint32_t index = catalogue == NULL ? SP_NONE
+                                       : sp_sql_catalogue_find(catalogue, text_of(name->schemaname),
+                                                               text_of(name->relname));
+    if (index != SP_NONE) {
+        uncover(w, index, with_children);
+    }
+}
+
+void record_behind(walker *w, uint32_t index, sp_action action)
+{
+    const sp_sql_catalogue *catalogue = w->context->catalogue;
+    const sp_sql_relation *front = sp_sql_catalogue_at(catalogue, index);
+    bool is_behind = false;
+    sp_span at = SP_SPAN_EMPTY;
+    for (uint32_t i = 0; (at = sp_sql_catalogue_path_at(catalogue, i)).len > 0; i++) {
+        uint32_t behind = is_behind ? sp_sql_catalogue_find(catalogue, at, front->name) : SP_NONE;
+        if (behind != SP_NONE) {
+            record_known(w, behind, action, SP_SQL_USE_IMPLIED);
+        }
+        is_behind |= sp_span_eq(at, front->schema);
     }
 }
 

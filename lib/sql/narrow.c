@@ -231,7 +231,7 @@ static bool has_defined(const walker *w)
             return true;
         }
     }
-    return w->context->is_early;
+    return w->context->is_early || w->is_as_was;
 }
 
 /* Whose column it is, of which each row has a whole number of its own. */

@@ -171,6 +171,13 @@ bool walk_is_other(const walker *w, sp_span name)
            (w->context->is_other != NULL && w->context->is_other(w->context->session, name));
 }
 
+static bool meets_other(const walker *w, sp_span name)
+{
+    bool is_other = walk_is_other(w, name);
+    w->room->has_met_other |= is_other;
+    return is_other && !w->is_as_was;
+}
+
 uint32_t context_find(const sp_sql_context *context, sp_span schema, sp_span name)
 {
     bool is_other = context->is_other != NULL && context->is_other(context->session, name);
@@ -186,14 +193,16 @@ found_relation walk_resolve(const walker *w, const RangeVar *name, bool is_targe
     }
     sp_span schema = text_of(name->schemaname);
     sp_span relation = text_of(name->relname);
-    if (walk_is_other(w, relation)) {
+    if (meets_other(w, relation)) {
         return (found_relation){FOUND_UNKNOWN, SP_NONE};
     }
     if (is_word(schema, "pg_temp") && (walk_is_temporary(w, relation) || w->room->is_temp_renamed ||
                                        w->context->is_temp_renamed)) {
         return (found_relation){FOUND_TEMPORARY, SP_NONE};
     }
-    uint32_t index = context_find(w->context, schema, relation);
+    uint32_t index = w->context->catalogue == NULL
+                         ? SP_NONE
+                         : sp_sql_catalogue_find(w->context->catalogue, schema, relation);
     if (index != SP_NONE) {
         /* also when a temporary relation hides it: that one may be gone by now */
         return (found_relation){FOUND_KNOWN, index};
@@ -314,6 +323,9 @@ bool is_temporary_name(const RangeVar *name)
 void record_made_temporary(walker *w, const RangeVar *name)
 {
     walk_room *room = w->room;
+    if (w->is_as_was) {
+        return;
+    }
     w->statement->flags |= SP_SQL_IS_CREATE_TEMP;
     if (is_server_type(text_of(name->relname))) {
         walk_fault(w, SP_SQL_FORBIDDEN, "a temporary table called like a type of the server");
@@ -338,7 +350,7 @@ void record_made_relation(walker *w, const RangeVar *name, bool is_own)
     record_object(w, SP_ACTION_ALTER, SP_SQL_SCHEMA, is_new ? SP_SQL_USE_MAKES : 0, made.schema,
                   made.name);
     record_cover(w, &made);
-    if (is_new && room->made_count < WALK_TEMPS_MAX) {
+    if (is_new && !w->is_as_was && room->made_count < WALK_TEMPS_MAX) {
         room->mades[room->made_count++] =
             (given_name){record_name(w, made.schema), record_name(w, made.name)};
     }
@@ -359,10 +371,27 @@ void record_temporary(walker *w, const RangeVar *name, found_kind kind, bool rea
     }
 }
 
+static bool is_kind(const walker *w, uint32_t index, char kind)
+{
+    return sp_sql_catalogue_at(w->context->catalogue, index)->kind == kind;
+}
+
+/* An index, a sequence that is written to: the server would refuse it, unless the name is another
+ * one's by then. They go with their tables, and nobody asks what comes to light. */
+static bool has_no_such_rows(const walker *w, uint32_t index, sp_action action, uint16_t flags)
+{
+    bool is_index = is_kind(w, index, 'i') || is_kind(w, index, 'I');
+    bool changes = action != SP_ACTION_READ && action != SP_ACTION_EXPORT;
+    return is_of_rows(action, flags) && (is_index || (changes && is_kind(w, index, 'S')));
+}
+
 void record_relation(walker *w, const RangeVar *name, sp_action action, uint16_t flags)
 {
     bool reads = action == SP_ACTION_READ || action == SP_ACTION_EXPORT;
     found_relation found = walk_resolve(w, name, !reads);
+    if (found.kind == FOUND_KNOWN && has_no_such_rows(w, found.relation, action, flags)) {
+        found = (found_relation){FOUND_UNKNOWN, SP_NONE};
+    }
     record_temporary(w, name, found.kind, reads);
     if (w->is_plan_only && !reads) {
         action = SP_ACTION_READ;
@@ -379,6 +408,9 @@ void record_relation(walker *w, const RangeVar *name, sp_action action, uint16_t
         return;
     case FOUND_KNOWN:
         record_known(w, found.relation, action, flags);
+        if (name->schemaname == NULL && is_kind(w, found.relation, 'S')) {
+            record_behind(w, found.relation, action);
+        }
         if (w->gives != NULL) {
             record_given(w, found.relation, w->gives);
         }
@@ -408,6 +440,9 @@ void record_relation(walker *w, const RangeVar *name, sp_action action, uint16_t
 void record_made(walker *w, sp_span name)
 {
     walk_room *room = w->room;
+    if (w->is_as_was) {
+        return;
+    }
     w->statement->flags |= SP_SQL_IS_CREATE_CODE;
     record_statement_name(w, name);
     if (room->code_count == WALK_TEMPS_MAX) {
@@ -420,6 +455,9 @@ void record_made(walker *w, sp_span name)
 void record_other(walker *w, sp_span name)
 {
     walk_room *room = w->room;
+    if (w->is_as_was) {
+        return;
+    }
     sp_span kept = record_name(w, name);
     bool is_second = (w->statement->flags & SP_SQL_IS_OTHER) != 0;
     w->statement->flags |= SP_SQL_IS_OTHER;

@@ -685,6 +685,22 @@ static bool has_values(const Node *node)
     }
 }
 
+/* A name that was given to other rows may be any relation's (the first walk), and still what it was
+ * (the second): both are asked about. */
+static void walk_top(walker *w, const Node *node)
+{
+    walk_room *room = w->room;
+    const walker before = *w;
+    room->has_met_other = false;
+    walk(w, node);
+    if (room->has_met_other && w->context->catalogue != NULL) {
+        *w = before;
+        w->is_as_was = true;
+        walk(w, node);
+        w->is_as_was = false;
+    }
+}
+
 void walk_statement(walker *w, const RawStmt *raw)
 {
     walk_room *room = w->room;
@@ -712,7 +728,7 @@ void walk_statement(walker *w, const RawStmt *raw)
     if (raw->stmt != NULL && has_values(raw->stmt)) {
         record_casts(w, SP_SQL_CAST_ALWAYS, SP_SPAN_EMPTY);
     }
-    walk(w, raw->stmt);
+    walk_top(w, raw->stmt);
     (void)fail_if_spent(w);
     room->judgement.flags |= statement->flags;
 }

@@ -53,6 +53,7 @@ typedef struct {
     uint32_t folds;       /* parts of conditions looked at */
     uint32_t ranges;      /* numbers that ranges of keys name */
     bool is_temp_renamed; /* any name may be a temporary relation's */
+    bool has_met_other;   /* the statement uses a name that means other rows */
     sp_sql_judgement judgement;
 } walk_room;
 
@@ -73,6 +74,7 @@ typedef struct {
     sp_action read_as;           /* EXPORT under COPY (query) TO */
     const char *text;            /* that the tree was read from */
     bool is_standard;            /* how its literals were read */
+    bool is_as_was;              /* names mean what the catalogue says, also those given away */
     sp_sql_statement *statement; /* the one that is walked */
 } walker;
 
@@ -197,8 +199,10 @@ void record_given(walker *w, uint32_t index, const given_name *to);
 void record_given_unknown(walker *w, const RangeVar *from, const given_name *to);
 /* A relation of that name is made in front of one that the search path finds now. */
 void record_cover(walker *w, const given_name *made);
-/* The name goes away: those that it hid are found by it. */
-void record_uncover(walker *w, const RangeVar *name);
+/* The name goes away: those that it hid are found by it. with_children: its partitions go too. */
+void record_uncover(walker *w, const RangeVar *name, bool with_children);
+/* What stands behind that relation in the search path, all of it. */
+void record_behind(walker *w, uint32_t index, sp_action action);
 /* All that stands in a schema is found in another one. */
 void record_given_all(walker *w, sp_span from, sp_span to);
 

@@ -47,12 +47,14 @@ may: [read, write, alter]
   parts:
     - { schema: audit, class: core }
     - { table: public.cust, class: core }
+    - { table: public.behind, class: core }
 """,
 )
 MORE = """
 CREATE SCHEMA scr;
 CREATE TABLE public.cust (id int, what text);
 INSERT INTO cust SELECT 1, 'core' FROM generate_series(1, 3);
+CREATE TABLE public.behind AS SELECT * FROM cust;
 """
 HELD = "SELECT pg_sleep(2); DELETE FROM {} WHERE id = 1"
 
@@ -89,7 +91,7 @@ def things(gate):
 
 
 def guarded(gate):
-    return [gate.sql(f"SELECT count(*) FROM {table} WHERE what <> 'x'")[0][0] for table in ("audit.entries", "public.cust")]
+    return [gate.sql(f"SELECT count(*) FROM {table} WHERE what <> 'x'")[0][0] for table in ("audit.entries", "public.cust", "public.behind")]
 
 
 def two(gate, name="bea"):
@@ -239,6 +241,57 @@ def test_a_name_that_was_something_else(gate, things, before, late, then):
         assert state_of(a, GUARDED_VIEW) == "42501"
         thread.join()
     assert guarded(gate) == guarded_before
+
+
+WITH_ITS_TABLE = [  # what stands in front of a table of another part goes with what nobody asks about
+    (["CREATE TABLE scr.p (id int, what text) PARTITION BY LIST (id)", "CREATE TABLE scr.behind PARTITION OF scr.p DEFAULT"],
+     "DROP TABLE scr.p", "42501"),
+    (["CREATE TABLE scr.p (id int CONSTRAINT behind UNIQUE)"], "ALTER TABLE scr.p DROP CONSTRAINT behind", None),
+    (["CREATE TABLE scr.p (id int)", "CREATE INDEX behind ON scr.p (id)"], "ALTER TABLE scr.p DROP COLUMN id", None),
+    (["CREATE TABLE scr.p (id int)", "CREATE SEQUENCE scr.behind OWNED BY scr.p.id"], "DROP TABLE scr.p", None),
+]
+
+
+@pytest.mark.parametrize("before,goes,answer", WITH_ITS_TABLE, ids=range(len(WITH_ITS_TABLE)))
+def test_what_comes_to_light_with_a_table(gate, things, before, goes, answer):
+    guarded_before = guarded(gate)
+    a, b = two(gate)
+    with contextlib.closing(a), contextlib.closing(b):
+        known(a, b)
+        gate.sql(*before, "ALTER TABLE scr.p OWNER TO op_all", *["ALTER TABLE scr.behind OWNER TO op_all"] * ("PARTITION" in before[-1]))
+        for line in (a, b):
+            wait_for("it is known", 15, lambda line=line: fine(line, "DELETE FROM scr.p WHERE id = 7"), 0.1)
+        thread, _ = aside(b, HELD.format("behind"))
+        assert state_of(a, goes) == answer
+        thread.join()
+    assert guarded(gate) == guarded_before
+
+
+GIVEN_AWAY = [  # somebody, the name that he gives to other rows, what he then does to those that it had
+    ("bea", "DROP SCHEMA IF EXISTS nonesuch", "ALTER TABLE public.leaf ADD CHECK (id < 7) NOT VALID"),
+    ("bea", "DROP SCHEMA IF EXISTS nonesuch", "DELETE FROM public.cust WHERE id = 1"),
+    ("wes", "ALTER TABLE plain RENAME TO entries", "ALTER TABLE audit.entries INHERIT public.entries"),
+    ("wes", "CREATE TABLE child (LIKE audit.entries)", "ALTER TABLE child INHERIT audit.entries"),
+]
+
+
+@pytest.mark.parametrize("name,gives,does", GIVEN_AWAY, ids=range(len(GIVEN_AWAY)))
+def test_a_name_that_was_given_away_is_also_what_it_was(gate, things, name, gives, does):
+    """What the catalogue has there is asked about: a partition is what its parent is, whatever its name."""
+    gate.sql("CREATE TABLE audit.tree (id int) PARTITION BY LIST (id)", "CREATE TABLE public.leaf PARTITION OF audit.tree DEFAULT",
+             "ALTER TABLE audit.tree OWNER TO op_all", "ALTER TABLE leaf OWNER TO op_all")
+    before = guarded(gate)
+    try:
+        with contextlib.closing(gate.connect(name)) as a, contextlib.closing(gate.connect("bea")) as b:
+            b.autocommit = True
+            wait_for("it is known", 15, lambda: state_of(b, "ALTER TABLE public.leaf ADD CHECK (id < 7) NOT VALID") == "42501", 0.1)
+            assert state_of(a, gives) is None
+            assert state_of(a, does) in ("42501", "42P01")
+            a.rollback()
+            assert state_of(a, f"{gives}; {does}") in ("42501", "42P01")
+    finally:
+        gate.sql("DROP TABLE audit.tree")
+    assert guarded(gate) == before
 
 
 def test_what_is_there_is_not_his_own(gate, things):

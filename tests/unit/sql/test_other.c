@@ -30,6 +30,11 @@ static bool is_customers(const void *session, sp_span name)
                                sp_span_eq(name, SP_SPAN_LIT("v_customers")));
 }
 
+static bool is_any(const void *session, sp_span name)
+{
+    return session == NULL && name.len > 0;
+}
+
 static bool is_lately(const void *session, sp_span name)
 {
     return session == NULL && sp_span_eq(name, SP_SPAN_LIT("lately"));
@@ -87,8 +92,37 @@ static void names_are_masked_as_both(void **state)
     assert_int_not_equal(got->flags & SP_SQL_IS_CREATE_TEMP, 0);
 }
 
+/* What is done to it is done to what it was, with all that stands behind that, and to anything. */
+static void names_are_judged_as_both(void **state)
+{
+    static const office_judged cases[] = {
+        {"DELETE FROM orders WHERE id = 1", "write orders; write orders; write~ order_lines"},
+        {"DELETE FROM orders WHERE id IS NOT NULL",
+         "destroy! orders; destroy! orders; destroy!~ order_lines"},
+        {"UPDATE v_names SET name = 'x' WHERE id = 1 RETURNING id",
+         "write v_names; write v_names; write~ v_customers; write~ customers; write~ orders; "
+         "read v_names; read v_names; read~ v_customers; read~ customers"},
+        {"DROP TABLE logs", "destroy! logs; destroy! logs; destroy!~ logs_2024"},
+        {"ALTER TABLE audit.entries ADD x int", "alter audit.entries; alter audit.entries"},
+        {"SELECT * FROM v_names", "read v_names; read v_names; read~ v_customers; read~ customers"},
+        {"ALTER TABLE logs ATTACH PARTITION logs_2024 DEFAULT",
+         "alter logs; alter logs_2024; alter?> logs; alter logs; alter logs_2024; alter> logs"},
+        {"ALTER TABLE orders RENAME TO x", "alter orders; alter?> x; alter orders; alter> x"},
+        {"ALTER TABLE customers RENAME TO x",
+         "administer customers; alter customers; alter?> x; alter> x"},
+        {"CREATE VIEW v AS SELECT * FROM v_names",
+         "alter schema v; alter?> v; alter> v; alter> v; alter> v; read v_names; read v_names; "
+         "read~ v_customers; read~ customers"},
+        {"CREATE TABLE x () INHERITS (orders)",
+         "alter schema x; alter orders; alter orders; alter> x"},
+        {"SELECT 1", ""},
+    };
+    office_check(state, (sp_sql_context){.is_other = is_any}, cases, SP_COUNT(cases));
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(names_are_masked_as_both)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(names_are_masked_as_both),
+                                       cmocka_unit_test(names_are_judged_as_both)};
     return cmocka_run_group_tests(tests, set_up, office_tear_down);
 }

@@ -190,6 +190,14 @@ static bool count_one(void *self, uint64_t id)
     return true;
 }
 
+static const char *kind_in_chinese(sp_ask_kind kind)
+{
+    static const char *const words[] = {"语句",     "命令",     "临时角色",
+                                        "应急访问", "撤销恢复", "删除账本条目"};
+    _Static_assert(SP_COUNT(words) == SP_ASK_KIND_COUNT, "a word for each kind");
+    return words[kind];
+}
+
 /* Who may agree to it is told, of a few a minute: else asking and withdrawing would flood them. Not
  * what would run: that is for the console, a chat is outside. */
 static void tell_approvers(sp_core *core, const sp_ask *ask)
@@ -201,15 +209,19 @@ static void tell_approvers(sp_core *core, const sp_ask *ask)
     auto_buf sp_buf audience = sp_buf_make(32);
     auto_buf sp_buf count = sp_buf_make(32);
     auto_buf sp_buf what = sp_buf_make(512);
+    auto_buf sp_buf what_zh = sp_buf_make(512);
+    sp_span target = ask->resource.len > 0 ? ask->resource : ask->role;
     unsigned waiting = 0;
     SP_IGNORE(sp_asks_each(core->store, SP_ASK_WAITING, ask->asker, count_one, &waiting));
     sp_buf_fmt(&audience, "ask %llu", (unsigned long long)ask->id);
     sp_buf_fmt(&count, "%u", waiting);
     sp_buf_fmt(&what, "%.*s: %s %.*s", SP_SPAN_ARG(ask->asker_name),
-               sp_ask_kind_word((sp_ask_kind)ask->kind),
-               SP_SPAN_ARG(ask->resource.len > 0 ? ask->resource : ask->role));
+               sp_ask_kind_word((sp_ask_kind)ask->kind), SP_SPAN_ARG(target));
+    sp_buf_fmt(&what_zh, "%.*s：%s %.*s", SP_SPAN_ARG(ask->asker_name),
+               kind_in_chinese((sp_ask_kind)ask->kind), SP_SPAN_ARG(target));
     const sp_notice_pair values[] = {{SP_SPAN_LIT("count"), sp_buf_borrow(&count)},
-                                     {SP_SPAN_LIT("oldest"), sp_buf_borrow(&what)}};
+                                     {SP_SPAN_LIT("oldest"), sp_buf_borrow(&what)},
+                                     {SP_SPAN_LIT("oldest_zh"), sp_buf_borrow(&what_zh)}};
     const sp_notice_ask told = {.notice = SP_SPAN_LIT("approvals-waiting"),
                                 .audience = sp_buf_borrow(&audience),
                                 .values = values,

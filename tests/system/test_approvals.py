@@ -174,7 +174,8 @@ def test_who_may_agree_is_told_and_not_flooded(office, people):
         asked = ask(people["pat"])
         people["pat"].post(f"/approvals/{asked['id']}/withdraw", {})
     wait_for("the notices", 10, lambda: len(told("lee")) == 5 and told("lee"))
-    assert "pat: grant dba" in told("lee")[0]["texts"]["en"]["title"] and len(told("max")) == 5
+    assert "pat: grant dba" in told("lee")[0]["texts"]["en"]["title"]
+    assert "pat：临时角色 dba" in told("lee")[0]["texts"]["zh"]["title"] and len(told("max")) == 5
     time.sleep(0.5)
     assert len(told("lee")) == 5 and not told("pat") and not told("ann"), "not the asker, nor who may not agree"
 

@@ -154,7 +154,7 @@ static void test_parents(void **state)
          "ALTER TABLE logs ATTACH PARTITION audit.entries DEFAULT",
          "destroy logs; destroy~ logs_2024; destroy audit.entries; alter logs; alter "
          "audit.entries; "
-         "alter> logs; read wares"},
+         "alter> logs; alter logs; read wares"},
         {"CREATE TRIGGER t BEFORE INSERT ON logs FOR EACH ROW EXECUTE FUNCTION listed(); "
          "ALTER TABLE logs ATTACH PARTITION audit.entries DEFAULT",
          "destroy audit.entries; alter logs; alter logs; alter audit.entries; alter> logs; read "

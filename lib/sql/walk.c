@@ -235,7 +235,7 @@ static void walk_insert(walker *w, const Node *node)
         updates ? insert_reaches(w, insert->relation, insert->selectStmt) : REACHES_NAMED;
     change_rows(w, insert->relation, reach, insert->returningList);
     if (updates) {
-        record_cascades(w, insert->relation, SP_SQL_EDGE_UPDATES, REACHES_NAMED,
+        record_cascades(w, insert->relation, SP_SQL_EDGE_UPDATES, reach,
                         insert->onConflictClause->targetList);
     }
     const row_scope rows = {.target = insert->relation, .queries = w->scope, .up = w->rows};
@@ -254,7 +254,7 @@ static void walk_update(walker *w, const Node *node)
     condition_reach reach =
         condition_reaches(w, update->relation, update->fromClause, update->whereClause);
     change_rows(w, update->relation, reach, update->returningList);
-    record_cascades(w, update->relation, SP_SQL_EDGE_UPDATES, REACHES_NAMED, update->targetList);
+    record_cascades(w, update->relation, SP_SQL_EDGE_UPDATES, reach, update->targetList);
     const row_scope rows = {.items = update->fromClause,
                             .target = update->relation,
                             .queries = w->scope,
@@ -307,8 +307,7 @@ static void walk_merge(walker *w, const Node *node)
         if (when->commandType == CMD_DELETE) {
             record_cascades(w, merge->relation, SP_SQL_EDGE_CASCADES, reach, NIL);
         } else if (when->commandType == CMD_UPDATE) {
-            record_cascades(w, merge->relation, SP_SQL_EDGE_UPDATES, REACHES_NAMED,
-                            when->targetList);
+            record_cascades(w, merge->relation, SP_SQL_EDGE_UPDATES, reach, when->targetList);
         }
     }
     const row_scope rows = {

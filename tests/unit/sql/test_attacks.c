@@ -115,6 +115,9 @@ static void test_keys(void **state)
     static const judged cases[] = {
         {"UPDATE customers SET name = 'x' WHERE id = 1", "write customers"},
         {"UPDATE customers SET id = 2 WHERE id = 1", "write customers; write~ orders"},
+        {"UPDATE customers SET id = id + 1000", "destroy! customers; destroy!~ orders"},
+        {"UPDATE customers SET name = 'x'", "destroy! customers"},
+        {"UPDATE customers SET id = id + 1000 WHERE id > 5", "write+ customers; write~+ orders"},
         {"INSERT INTO customers VALUES (1) ON CONFLICT (id) DO UPDATE SET id = 7",
          "write customers; write~ orders"},
         {"MERGE INTO customers c USING scratch s ON c.id = s.id WHEN MATCHED AND c.id = 5 THEN "

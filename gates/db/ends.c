@@ -20,12 +20,23 @@ enum {
     SAVEPOINTS_FIRST = 8,
     OF_SAVEPOINTS = SP_SQL_IS_SAVEPOINT | SP_SQL_IS_ROLLBACK_TO,
     ENDS = SP_SQL_IS_DEALLOCATE | SP_SQL_IS_CLOSE,
-    MAKES = SP_SQL_IS_PREPARE | SP_SQL_IS_DECLARE
+    MAKES = SP_SQL_IS_PREPARE | SP_SQL_IS_DECLARE,
+    NUMBERED = MAKES | SP_SQL_IS_CREATE_TEMP
 };
 
 bool db_ends_names(uint32_t flags)
 {
     return (flags & (MAKES | ENDS | SP_SQL_IS_END | OF_SAVEPOINTS)) != 0;
+}
+
+bool db_ends_any(const db_judge *judge, const sp_sql_judgement *judgement)
+{
+    bool any = db_ends_names(judgement->flags) || (judgement->flags & SP_SQL_IS_CREATE_TEMP) != 0;
+    bool has_temps = judge->names.first[DB_NAMED_TEMP] != NULL;
+    for (uint32_t i = 0; has_temps && !any && i < judgement->statement_count; i++) {
+        any = (judgement->statements[i].temps & SP_SQL_TEMP_ENDS) != 0;
+    }
+    return any;
 }
 
 bool db_ends_one(const sp_sql_statement *statement, db_named_kind kind, sp_span name)
@@ -42,11 +53,35 @@ bool db_ends_one(const sp_sql_statement *statement, db_named_kind kind, sp_span 
  * CALL, DO, VACUUM, what says CONCURRENTLY. These do not, all others may. */
 static bool stays_within(const char *tag)
 {
-    static const char *const tags[] = {
-        "SELECT", "INSERT",  "UPDATE",         "DELETE",       "MERGE",     "EXECUTE",
-        "FETCH",  "MOVE",    "DECLARE CURSOR", "CLOSE CURSOR", "PREPARE",   "DEALLOCATE",
-        "BEGIN",  "EXPLAIN", "COPY",           "LOCK TABLE",   "SAVEPOINT", "RELEASE",
-        "SET",    "SHOW",    "RESET",          "COMMIT",       "ROLLBACK",  "START TRANSACTION"};
+    static const char *const tags[] = {"SELECT",
+                                       "INSERT",
+                                       "UPDATE",
+                                       "DELETE",
+                                       "MERGE",
+                                       "EXECUTE",
+                                       "FETCH",
+                                       "MOVE",
+                                       "DECLARE CURSOR",
+                                       "CLOSE CURSOR",
+                                       "PREPARE",
+                                       "DEALLOCATE",
+                                       "BEGIN",
+                                       "EXPLAIN",
+                                       "COPY",
+                                       "LOCK TABLE",
+                                       "SAVEPOINT",
+                                       "RELEASE",
+                                       "SET",
+                                       "SHOW",
+                                       "RESET",
+                                       "COMMIT",
+                                       "ROLLBACK",
+                                       "START TRANSACTION",
+                                       "CREATE TABLE",
+                                       "CREATE TABLE AS",
+                                       "CREATE SEQUENCE",
+                                       "DROP TABLE",
+                                       "TRUNCATE TABLE"};
     return sp_span_which(sp_span_cstr(tag), tags, SP_COUNT(tags)) < SP_COUNT(tags);
 }
 
@@ -68,12 +103,18 @@ void db_ends_sent(db_judge *judge, uint8_t type, const db_note *note)
     bool ends_prepared = closes == 'S' || (flags & SP_SQL_IS_DEALLOCATE) != 0;
     bool ends_portals = closes == 'P' || (note != NULL && note->ends_within) ||
                         (flags & (SP_SQL_IS_CLOSE | SP_SQL_IS_END | SP_SQL_IS_ROLLBACK_TO)) != 0;
+    bool ends_temps = note != NULL && (note->ends_temps || note->ends_within ||
+                                       (flags & (SP_SQL_IS_END | SP_SQL_IS_ROLLBACK_TO)) != 0);
     names->are_ending |= ends_prepared;
+    names->are_temps_ending |= note != NULL && note->ends_temps;
     if (is_last || ends_prepared) {
         db_names_part(names, DB_NAMED_PREPARED);
     }
     if (is_last || ends_portals) {
         db_names_part(names, DB_NAMED_PORTAL);
+    }
+    if (is_last || ends_temps) {
+        db_names_part(names, DB_NAMED_TEMP);
     }
 }
 
@@ -117,8 +158,7 @@ static void follow_savepoint(db_judge *judge, const sp_sql_statement *statement,
         push_savepoint(list, statement->name, next - 1);
         break;
     case SP_SQL_IS_ROLLBACK_TO:
-        db_names_forget_portals(&judge->names, known ? list->items[at].number : judge->idle_names,
-                                next);
+        db_names_undo(&judge->names, known ? list->items[at].number : judge->idle_names, next);
         list->count = known ? at + 1 : list->count;
         break;
     default: /* RELEASE: it and what came behind it */
@@ -129,7 +169,8 @@ static void follow_savepoint(db_judge *judge, const sp_sql_statement *statement,
 
 /* ---- transactions ---- */
 
-/* Portals that were made before that number end, but those that are held and were committed. */
+/* Portals and temporary relations that were made before that number end, but those that are held
+ * and were committed. */
 static void end_transaction(db_judge *judge, uint64_t before, bool commits)
 {
     db_names_end_transaction(&judge->names, commits ? before : judge->idle_names + 1, before);
@@ -152,13 +193,23 @@ static void forget_ended(db_judge *judge, const sp_sql_statement *statement, uin
     if ((statement->flags & SP_SQL_IS_CLOSE) != 0) {
         forget_one(&judge->names, DB_NAMED_PORTAL, statement->name, before);
     }
+    if ((statement->temps & SP_SQL_TEMP_ENDS) != 0) {
+        forget_one(&judge->names, DB_NAMED_TEMP, statement->ended, before);
+    }
 }
 
 static void forget_older(db_judge *judge, const sp_sql_statement *statement, uint64_t before)
 {
-    bool is_cursor = (statement->flags & SP_SQL_IS_DECLARE) != 0;
-    db_names_forget(&judge->names, is_cursor ? DB_NAMED_PORTAL : DB_NAMED_PREPARED, statement->name,
-                    false, before);
+    db_named_kind kind = (statement->flags & SP_SQL_IS_DECLARE) != 0   ? DB_NAMED_PORTAL
+                         : (statement->flags & SP_SQL_IS_PREPARE) != 0 ? DB_NAMED_PREPARED
+                                                                       : DB_NAMED_TEMP;
+    db_names_forget(&judge->names, kind, statement->name, false, before);
+}
+
+/* Behind a statement that ran no transaction is one that has failed. */
+static bool is_commit(const sp_sql_statement *statement)
+{
+    return sp_span_eq(sp_span_cstr(statement->tag), SP_SPAN_LIT("COMMIT"));
 }
 
 /* All of it ran, one after the other. */
@@ -169,11 +220,11 @@ static void follow(db_judge *judge, const db_note *note, bool commits)
     for (uint32_t i = 0; i < judgement->statement_count; i++) {
         const sp_sql_statement *statement = &judgement->statements[i];
         forget_ended(judge, statement, next);
-        if ((statement->flags & MAKES) != 0) {
+        if ((statement->flags & NUMBERED) != 0) {
             forget_older(judge, statement, next++);
         }
         if ((statement->flags & SP_SQL_IS_END) != 0) {
-            end_transaction(judge, next, commits);
+            end_transaction(judge, next, i == 0 ? commits : is_commit(statement));
         }
         if ((statement->flags & OF_SAVEPOINTS) != 0) {
             follow_savepoint(judge, statement, next);
@@ -213,6 +264,7 @@ static void end_text(db_judge *judge, const db_note *note, const db_end *end, bo
 {
     bool done = end->how == DB_END_DONE && !note->is_refused; /* else it was rolled back, or cut */
     if (end->how == DB_END_SUSPENDED) {
+        forget_ended(judge, &note->names->judgement->statements[0], note->number);
         return;
     }
     if (done) {
@@ -285,6 +337,7 @@ void db_ends_follow(db_session *session, const db_flight *flight, const db_note 
     }
     judge->has_failed = judge->has_failed && (!is_last || end->how == DB_END_SKIPPED);
     judge->names.are_ending = judge->names.are_ending && session->flights.count > 0;
+    db_temps_follow(session, note, end);
 }
 
 void db_ends_done(db_judge *judge)

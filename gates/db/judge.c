@@ -302,6 +302,7 @@ db_verdict db_judge_connect(db_session *session, db_refusal *refusal)
             db_refuse(refusal, "53200", SP_REASON_LIMIT, "the gate has no memory left");
             return DB_REFUSE;
         }
+        judge->session = session;
         db_session_set_judge(session, judge);
     }
     db_verdict verdict = connect_catalogue(session, judge, refusal);

@@ -129,6 +129,7 @@ typedef struct {
     uint32_t met_wide; /* bits of actions on anything else, or more than are kept */
     bool fills;        /* temporary relations */
     bool has_drawn;    /* what was put into those before is among it */
+    bool runs_code;    /* of users: it may end temporary relations */
     db_met met[DB_MET_MAX];
 } db_ruling;
 
@@ -210,7 +211,7 @@ typedef struct {
     sp_span words; /* of a PREPARE that names types: what stood before the query; else empty */
     uint8_t *word_bytes;
     db_fields *fields; /* of its answer, when it was described with masks on; NULL = not known */
-    uint32_t made;     /* db_made_state() when it was judged */
+    uint64_t made;     /* db_made_state() when it was judged */
     bool tells;        /* masked columns came where none was in reach */
     uint64_t walk;     /* through names that came by last: once is enough */
     uint32_t names;    /* that stand for it */
@@ -234,7 +235,12 @@ struct db_count {
 db_count *db_count_root(db_count *count);
 void db_count_unref(db_count *count);
 
-typedef enum { DB_NAMED_PREPARED, DB_NAMED_PORTAL, DB_NAMED_KIND_COUNT } db_named_kind;
+typedef enum {
+    DB_NAMED_PREPARED,
+    DB_NAMED_PORTAL,
+    DB_NAMED_TEMP, /* a temporary relation: has no text */
+    DB_NAMED_KIND_COUNT
+} db_named_kind;
 
 typedef struct db_named db_named;
 struct db_named {
@@ -242,9 +248,9 @@ struct db_named {
     db_named **link; /* what points to this one there */
     db_named *same;  /* the next older one in its bucket */
     db_named_kind kind;
-    bool is_sql;       /* made by PREPARE or DECLARE, which take only queries */
-    bool holds;        /* DECLARE ... WITH HOLD */
-    bool has_values;   /* a portal with parameters */
+    bool is_sql;     /* made by PREPARE or DECLARE, which take only queries */
+    bool holds;      /* DECLARE ... WITH HOLD; a temporary relation that outlives its transaction */
+    bool has_values; /* a portal with parameters */
     db_values *values; /* of it, when its text keeps them; NULL = they were not kept */
     db_count *count;   /* of a portal; NULL = nothing was ever fetched of it in parts */
     uint64_t moves;    /* of a portal that was bound: what had run, been bound and closed by then */
@@ -264,7 +270,8 @@ typedef struct {
     /* What is newer and runs was made by a message whose failure skips all that comes now, and
      * nothing that came since ends names. */
     uint64_t since[DB_NAMED_KIND_COUNT];
-    bool are_ending; /* a message that ends prepared statements is, or was, under way */
+    bool are_ending;       /* a message that ends prepared statements is, or was, under way */
+    bool are_temps_ending; /* the same of temporary relations */
 } db_names;
 
 SP_MUST sp_err db_text_new(sp_sql_known *known, db_text **ret_text);
@@ -278,7 +285,7 @@ void db_text_judged(db_names *names, db_text *text, sp_sql_known *known);
 SP_MUST sp_err db_text_described(db_names *names, db_text *text, db_fields *fields);
 db_text *db_text_ref(db_text *text);
 void db_text_unref(db_text *text);
-/* SP_ELIMIT, SP_ENOMEM. */
+/* text NULL: it has none. SP_ELIMIT, SP_ENOMEM. */
 SP_MUST sp_err db_names_add(db_names *names, db_named_kind kind, sp_span name, db_text *text,
                             db_named **ret_named);
 /* The values of a portal, with a reference. SP_ELIMIT. */
@@ -316,11 +323,11 @@ SP_MUST sp_err db_names_count(db_judge *judge, db_named_kind kind, sp_span name,
  * numbered from `own` on, and stand for nothing older behind their DECLARE. */
 SP_MUST sp_err db_names_count_text(db_judge *judge, const sp_sql_judgement *judgement, uint64_t own,
                                    db_count **count);
-/* Portals that were made before that number end with their transaction; of those that are held, the
- * ones from held_since on. */
+/* Portals and temporary relations that were made before that number end with their transaction; of
+ * those that are held, the ones from held_since on. */
 void db_names_end_transaction(db_names *names, uint64_t held_since, uint64_t before);
-/* All portals behind the number `after`, and before `before`. */
-void db_names_forget_portals(db_names *names, uint64_t after, uint64_t before);
+/* All portals and temporary relations behind the number `after`, and before `before`. */
+void db_names_undo(db_names *names, uint64_t after, uint64_t before);
 void db_names_done(db_names *names);
 
 /* ---- what hangs on flights ---- */
@@ -349,6 +356,8 @@ struct db_note {
     const char *tag;
     uint32_t flags;     /* SP_SQL_IS_ of the text */
     bool discards;      /* DISCARD ALL */
+    bool ends_temps;    /* it may end temporary relations */
+    bool runs_unseen;   /* by a name it runs code, which may end any of those */
     uint8_t close_kind; /* of a Close: 'S', 'P' */
     uint8_t name_len;
     uint8_t name[SP_NAME_MAX_BYTES]; /* closed */
@@ -619,15 +628,26 @@ typedef struct {
     char name[DB_NAME_BYTES];
 } db_made_name;
 
+/* Temporary relations that there may be without being known: CREATE ... IF NOT EXISTS may mean one.
+ */
+typedef enum {
+    DB_TEMPS_PLAIN,
+    DB_TEMPS_AT_COMMIT, /* ON COMMIT DROP, in this transaction */
+    DB_TEMPS_ODD        /* that end when somebody else likes, or that code made */
+} db_temps_odd;
+
 struct db_judge {
+    const db_session *session;
     db_catalogue *catalogue;
     db_names names;
     uint64_t idle_names; /* the newest name when the last transaction ended */
     db_savepoints savepoints;
-    bool has_failed; /* a message since the last Sync or Query */
-    char (*temps)[DB_NAME_BYTES];
-    uint32_t temp_count; /* DB_TEMPS_MAX: there may be more */
-    bool temps_renamed;  /* any name may be one of them */
+    bool has_failed;              /* a message since the last Sync or Query */
+    char (*temps)[DB_NAME_BYTES]; /* names that were temporary at some time: names has those that
+                                     are */
+    uint32_t temp_count;          /* DB_TEMPS_MAX: there may be more */
+    bool temps_renamed;           /* any name may be one of them */
+    db_temps_odd temps_odd;
     db_drawn drawn;
     char (*codes)[DB_NAME_BYTES];  /* functions that the session made */
     uint32_t code_count;           /* DB_TEMPS_MAX: more than are kept, and so any name */
@@ -663,8 +683,10 @@ struct db_judge {
 };
 
 /* ---- ends.c ---- */
-/* A text with these flags makes or ends names. */
+/* A statement with these flags makes or ends prepared statements or cursors. */
 bool db_ends_names(uint32_t flags);
+/* What happened to a text has to be followed: it makes or ends names, or temporary relations. */
+bool db_ends_any(const db_judge *judge, const sp_sql_judgement *judgement);
 /* This statement ends names of that kind: `name`, or any. */
 bool db_ends_one(const sp_sql_statement *statement, db_named_kind kind, sp_span name);
 /* A text that runs now may end the transaction that it runs in, without saying so. */
@@ -687,8 +709,9 @@ sp_span db_made_own(const db_judge *judge, const sp_sql_judgement *judgement, sp
 bool db_made_hides(const db_judge *judge);
 /* It defined things of which the catalogue may be older. */
 bool db_made_is_early(const db_judge *judge);
-/* Another number whenever other names may be temporary relations, and with db_made_is_early(). */
-uint32_t db_made_state(const db_judge *judge);
+/* Another number whenever other names are temporary relations, or may be, and with
+ * db_made_is_early(). */
+uint64_t db_made_state(const db_judge *judge);
 /* As sp_sql_cache_judge(), by the catalogue and the policy of now. */
 const sp_sql_judgement *db_judge_text(db_session *session, sp_span text, bool by_itself,
                                       sp_sql_known **ret_known);
@@ -709,6 +732,23 @@ void db_made_things(db_judge *judge, const sp_sql_judgement *judgement);
  * db_made_things(): each stands for its query alone. SP_ELIMIT, SP_ENOMEM, SP_EINVALID: then it
  * made none. */
 SP_MUST sp_err db_made_names(db_session *session, sp_sql_known *known, db_note *note);
+
+/* ---- temps.c: temporary relations that the server has ---- */
+/* For the message that is judged now: a bare name means the temporary relation. */
+bool db_temps_has(const db_judge *judge, sp_span name);
+/* It may be the name of one. */
+bool db_temps_may_have(const db_judge *judge, sp_span name);
+/* Whether what is under way may decide that: the message waits for it. judgement: of a text that
+ * was found unsure. */
+bool db_temps_wait(db_session *session, const sp_sql_judgement *judgement);
+/* Another number whenever db_temps_has() says something else. */
+uint64_t db_temps_state(const db_judge *judge);
+/* It makes one, in a message that is sent: the next number is its own. */
+void db_temps_make(db_judge *judge, const sp_sql_statement *statement);
+/* A message runs that makes or ends some. */
+void db_temps_note(db_judge *judge, const sp_sql_judgement *judgement, db_note *note);
+/* The answer of a message is complete, and what it says of names was followed. */
+void db_temps_follow(db_session *session, const db_note *note, const db_end *end);
 
 /* ---- masks.c ---- */
 /* How an answer is masked. */

@@ -1,21 +1,20 @@
 /* SPDX-License-Identifier: Apache-2.0
  * What a session makes itself and only it may see: temporary relations, functions, prepared
- * statements, cursors. And what a text is, judged with that in mind.
- * OWNS the session's lists. PROCESS db gate workers. TRUST names are hostile; counts have a
- * maximum. SPEC gates/db/judging.h.
+ * statements, cursors (temps.c: which of the first there are). And what a text is, judged with that
+ * in mind. OWNS the session's lists. PROCESS db gate workers. TRUST names are hostile; counts have
+ * a maximum. SPEC gates/db/judging.h.
  */
 #include "gates/db/judging.h"
 #include "lib/policy/database.h"
 
+static bool was_temporary(const void *of, sp_span name)
+{
+    return db_temps_may_have(of, name);
+}
+
 static bool is_temporary(const void *of, sp_span name)
 {
-    const db_judge *judge = of;
-    for (uint32_t i = 0; i < judge->temp_count; i++) {
-        if (sp_span_eq(name, sp_span_cstr(judge->temps[i]))) {
-            return true;
-        }
-    }
-    return false;
+    return db_temps_has(of, name);
 }
 
 static bool is_made(const void *of, sp_span name)
@@ -111,10 +110,10 @@ bool db_made_is_early(const db_judge *judge)
     return judge->is_defining || judge->defined_us != 0;
 }
 
-uint32_t db_made_state(const db_judge *judge)
+uint64_t db_made_state(const db_judge *judge)
 {
     uint32_t temps = judge->temp_count + (judge->temps_renamed ? DB_TEMPS_MAX + 1 : 0);
-    return temps << 1 | (db_made_is_early(judge) ? 1U : 0U);
+    return db_temps_state(judge) ^ (temps << 1 | (db_made_is_early(judge) ? 1U : 0U));
 }
 
 sp_sql_context db_context_of(const db_session *session)
@@ -122,6 +121,7 @@ sp_sql_context db_context_of(const db_session *session)
     const db_judge *judge = db_session_judge(session);
     return (sp_sql_context){.catalogue = judge->catalogue->now,
                             .is_temporary = judge->temp_count > 0 ? is_temporary : NULL,
+                            .was_temporary = judge->temp_count > 0 ? was_temporary : NULL,
                             .is_temp_renamed = db_made_hides(judge),
                             .is_made = judge->code_count > 0 ? is_made : NULL,
                             .is_other = judge->other_count > 0 ? is_other : NULL,
@@ -196,6 +196,10 @@ static sp_err add_names(db_session *session, sp_sql_known *known)
     for (uint32_t i = 0; i < judgement->statement_count; i++) {
         const sp_sql_statement *statement = &judgement->statements[i];
         bool is_prepare = (statement->flags & SP_SQL_IS_PREPARE) != 0;
+        if ((statement->flags & SP_SQL_IS_CREATE_TEMP) != 0) {
+            db_temps_make(db_session_judge(session), statement);
+            continue;
+        }
         if (!is_prepare && (statement->flags & SP_SQL_IS_DECLARE) == 0) {
             continue;
         }
@@ -216,7 +220,7 @@ sp_err db_made_names(db_session *session, sp_sql_known *known, db_note *note)
 {
     db_names *names = &db_session_judge(session)->names;
     note->number = names->numbers + 1;
-    if (db_ends_names(known->judgement->flags)) {
+    if (db_ends_any(db_session_judge(session), known->judgement)) {
         TRY(db_names_carry(names, known));
         note->names = known;
     }
@@ -313,6 +317,7 @@ void db_made_discarded(db_session *session, const db_flight *flight)
     if (flight->type == 'Q' && session->transaction == 'I' && session->flights.count == 0) {
         judge->temp_count = 0;
         judge->temps_renamed = false;
+        judge->temps_odd = DB_TEMPS_PLAIN;
         judge->drawn = (db_drawn){.any = false};
     }
 }
@@ -336,7 +341,7 @@ void db_made_things(db_judge *judge, const sp_sql_judgement *judgement)
     for (uint32_t i = 0; i < judgement->statement_count; i++) {
         const sp_sql_statement *statement = &judgement->statements[i];
         if ((statement->flags & SP_SQL_IS_CREATE_TEMP) == 0 ||
-            statement->name.len >= DB_NAME_BYTES || is_temporary(judge, statement->name) ||
+            statement->name.len >= DB_NAME_BYTES || db_temps_may_have(judge, statement->name) ||
             judge->temp_count == DB_TEMPS_MAX) {
             continue;
         }

@@ -19,6 +19,19 @@ static bool has_opaque(const sp_sql_judgement *judgement)
     return false;
 }
 
+/* A bare name means the same temporary relation in all of its statements only if none of them may
+ * end it. */
+static bool may_end_temps(const sp_sql_judgement *judgement)
+{
+    const uint32_t undoes =
+        SP_SQL_IS_END | SP_SQL_IS_ROLLBACK_TO | SP_SQL_IS_EXECUTE | SP_SQL_IS_FETCH;
+    bool ends = (judgement->flags & undoes) != 0;
+    for (uint32_t i = 0; i < judgement->statement_count; i++) {
+        ends |= (judgement->statements[i].temps & SP_SQL_TEMP_ENDS) != 0;
+    }
+    return ends && judgement->statement_count > 1;
+}
+
 void db_masks_done(db_masks *masks)
 {
     sp_free(masks->plan);
@@ -50,7 +63,8 @@ bool db_masks_find(db_session *session, const db_ruling *ruling, const sp_sql_ju
     if ((decision->must & SP_MUST_MASK) == 0 || decision->mask_tags == 0) {
         return true;
     }
-    const sp_sql_context context = db_context_of(session);
+    sp_sql_context context = db_context_of(session);
+    context.is_temporary = may_end_temps(judgement) ? NULL : context.is_temporary;
     sp_sql_masking found = sp_sql_cache_masking(db_known, db_sql, &context,
                                                 db_session_judge(session)->catalogue->version, text,
                                                 decision->mask_tags, known);

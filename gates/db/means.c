@@ -58,6 +58,9 @@ static db_verdict add_one(db_ruling *ruling, db_session *session, db_named *name
         refuse_unread((sp_span){named->name, named->name_len}, refusal);
         return DB_REFUSE;
     }
+    if (db_temps_wait(session, text->known->judgement)) {
+        return DB_WAIT;
+    }
     db_ruling_add(ruling, session, judge->catalogue, text->known->judgement);
     for (uint32_t i = 0; i < text->known->judgement->statement_count; i++) {
         const sp_sql_statement *statement = &text->known->judgement->statements[i];

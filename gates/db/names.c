@@ -152,20 +152,22 @@ sp_err db_names_add(db_names *names, db_named_kind kind, sp_span name, db_text *
                     db_named **ret_named)
 {
     if (name.len > SP_NAME_MAX_BYTES || names->count >= DB_NAMED_MAX ||
-        !has_room(names, text->names == 0 ? text->bytes : 0)) {
+        !has_room(names, text != NULL && text->names == 0 ? text->bytes : 0)) {
         return sp_fail(SP_ELIMIT);
     }
     db_named *named = NULL;
     TRY(sp_alloc(1, sizeof(*named), &named));
     named->kind = kind;
-    named->text = db_text_ref(text);
+    named->text = text == NULL ? NULL : db_text_ref(text);
     named->number = ++names->numbers;
     named->name_len = (uint8_t)name.len;
     sp_copy(named->name, name.ptr, name.len);
     link_in(names, named);
     names->count++;
-    names->bytes += text->names == 0 ? text->bytes : 0;
-    text->names++;
+    if (text != NULL) {
+        names->bytes += text->names == 0 ? text->bytes : 0;
+        text->names++;
+    }
     *ret_named = named;
     return sp_ok();
 }
@@ -215,8 +217,10 @@ void db_names_remove(db_names *names, db_named *named)
 {
     link_out(names, named);
     names->count--;
-    named->text->names--;
-    names->bytes -= named->text->names == 0 ? named->text->bytes : 0;
+    if (named->text != NULL) {
+        named->text->names--;
+        names->bytes -= named->text->names == 0 ? named->text->bytes : 0;
+    }
     names->bytes -= named->values == NULL ? 0 : named->values->len;
     db_text_unref(named->text);
     db_values_unref(named->values);
@@ -289,6 +293,7 @@ void db_names_settle(db_names *names, uint64_t first, uint64_t last, bool stays)
 {
     settle(names, DB_NAMED_PREPARED, first, last, stays);
     settle(names, DB_NAMED_PORTAL, first, last, stays);
+    settle(names, DB_NAMED_TEMP, first, last, stays);
 }
 
 void db_names_part(db_names *names, db_named_kind kind)
@@ -414,10 +419,13 @@ sp_err db_names_count_text(db_judge *judge, const sp_sql_judgement *judgement, u
     return count_text(judge, judgement, own, count);
 }
 
-void db_names_end_transaction(db_names *names, uint64_t held_since, uint64_t before)
+static const db_named_kind of_transactions[] = {DB_NAMED_PORTAL, DB_NAMED_TEMP};
+
+static void end_transaction(db_names *names, db_named_kind kind, uint64_t held_since,
+                            uint64_t before)
 {
     db_named *next = NULL;
-    for (db_named *at = names->first[DB_NAMED_PORTAL]; at != NULL; at = next) {
+    for (db_named *at = names->first[kind]; at != NULL; at = next) {
         next = at->next;
         if (at->number < before && (!at->holds || at->number >= held_since)) {
             db_names_remove(names, at);
@@ -425,15 +433,28 @@ void db_names_end_transaction(db_names *names, uint64_t held_since, uint64_t bef
     }
 }
 
-void db_names_forget_portals(db_names *names, uint64_t after, uint64_t before)
+void db_names_end_transaction(db_names *names, uint64_t held_since, uint64_t before)
+{
+    for (size_t i = 0; i < SP_COUNT(of_transactions); i++) {
+        end_transaction(names, of_transactions[i], held_since, before);
+    }
+}
+
+static void undo(db_names *names, db_named_kind kind, uint64_t after, uint64_t before)
 {
     db_named *next = NULL;
-    for (db_named *at = names->first[DB_NAMED_PORTAL]; at != NULL && at->number > after;
-         at = next) {
+    for (db_named *at = names->first[kind]; at != NULL && at->number > after; at = next) {
         next = at->next;
         if (at->number < before) {
             db_names_remove(names, at);
         }
+    }
+}
+
+void db_names_undo(db_names *names, uint64_t after, uint64_t before)
+{
+    for (size_t i = 0; i < SP_COUNT(of_transactions); i++) {
+        undo(names, of_transactions[i], after, before);
     }
 }
 

@@ -326,6 +326,8 @@ void db_ruling_add(db_ruling *ruling, const db_session *session, const db_catalo
         db_ruling_meet(ruling, catalogue, &use);
         bool is_opaque = (use.flags & SP_SQL_USE_OPAQUE) != 0;
         bool is_code = is_opaque || use.kind == SP_SQL_FUNCTION || use.kind == SP_SQL_CODE;
+        ruling->runs_code |= is_opaque || (is_code && (use.flags & SP_SQL_USE_SYSTEM) == 0 &&
+                                           !sp_span_eq(use.schema, SP_SPAN_LIT("pg_catalog")));
         ruling->asks_code |= is_code && decision.verdict != SP_VERDICT_ALLOW;
         ruling->marks |= marks_of(&judgement->uses[i]);
     }
@@ -396,6 +398,15 @@ const char *db_ruling_hint(sp_reason reason)
     return "Ask the security people of the office, with the reference.";
 }
 
+/* A name that was temporary in this session, and may mean something else by now. */
+static bool is_lost_temporary(const db_ruling *ruling, const db_session *session)
+{
+    const sp_sql_use *use = &ruling->use;
+    return ruling->has_use && use->kind == SP_SQL_RELATION && use->relation == SP_NONE &&
+           use->schema.len == 0 && db_session_judge(session) != NULL &&
+           db_temps_may_have(db_session_judge(session), use->name);
+}
+
 void db_ruling_refuse(const db_ruling *ruling, const db_session *session, db_refusal *refusal)
 {
     char what[160] = "this database";
@@ -403,6 +414,7 @@ void db_ruling_refuse(const db_ruling *ruling, const db_session *session, db_ref
         name_use(&ruling->use, what, sizeof(what));
     }
     sp_reason reason = (sp_reason)ruling->decision.reason;
+    bool is_lost = is_lost_temporary(ruling, session);
     if (ruling->has_use && (ruling->use.flags & SP_SQL_USE_UNSURE) != 0) {
         db_refuse(refusal, "42703", reason,
                   "column \"%.*s\" does not exist, and a function of that name may not be called",
@@ -411,9 +423,9 @@ void db_ruling_refuse(const db_ruling *ruling, const db_session *session, db_ref
                ruling->use.relation == SP_NONE &&
                (ruling->action != SP_ACTION_DESTROY ||
                 (ruling->use.flags & (SP_SQL_USE_ROWS | SP_SQL_USE_BROAD)) != 0)) {
-        db_refuse(refusal, "42P01", reason,
-                  "relation \"%.*s\" does not exist, as far as the gate sees",
-                  SP_SPAN_ARG(ruling->use.name));
+        db_refuse(refusal, "42P01", reason, "relation \"%.*s\" %s", SP_SPAN_ARG(ruling->use.name),
+                  is_lost ? "may be another one than the temporary table of this session"
+                          : "does not exist, as far as the gate sees");
     } else {
         db_refuse(refusal, "42501", reason, "%s on %s is not allowed",
                   sp_action_word(ruling->action), what);
@@ -429,6 +441,12 @@ void db_ruling_refuse(const db_ruling *ruling, const db_session *session, db_ref
                      (ruling->use.flags & SP_SQL_USE_BECOMES) != 0;
     bool is_broad = ruling->has_use && ruling->action == SP_ACTION_DESTROY &&
                     (ruling->use.flags & SP_SQL_USE_BROAD) != 0;
+    if (is_lost) {
+        snprintf(refusal->hint, sizeof(refusal->hint),
+                 "Write pg_temp.%.*s: what ran since it was made may have ended it.",
+                 SP_SPAN_ARG(ruling->use.name));
+        return;
+    }
     snprintf(refusal->hint, sizeof(refusal->hint), "%s",
              is_naming ? "Policy says something else of that name than of these rows: to go from "
                          "one to the other needs the right to destroy both. A table or "

@@ -316,14 +316,17 @@ db_verdict db_texts_query(db_session *session, const sp_pg_msg *msg, db_flight *
     if (judgement->fault != SP_SQL_FINE) {
         return refuse_text(session, judgement, text, refusal);
     }
-    if ((judgement->flags & NAMING) != 0 || db_ends_names(judgement->flags)) {
+    db_judge *judge = db_session_judge(session);
+    if ((judgement->flags & NAMING) != 0 || db_ends_any(judge, judgement)) {
         /* looking at other texts uses the judge's room again */
         if (sp_failed(keep_judged(session, text, judgement, &known))) {
             return no_memory(refusal);
         }
         judgement = known->judgement;
     }
-    db_judge *judge = db_session_judge(session);
+    if (db_temps_wait(session, judgement)) {
+        return DB_WAIT;
+    }
     if (!db_means_fits_text(judge, judgement, refusal)) {
         return DB_REFUSE;
     }
@@ -370,6 +373,7 @@ db_verdict db_texts_query(db_session *session, const sp_pg_msg *msg, db_flight *
     note->discards = discards(judgement);
     note->ends_within = db_ends_within(session, judgement);
     db_made_things(judge, judgement);
+    db_temps_note(judge, judgement, note);
     if (known != NULL &&
         (sp_failed(db_made_names(session, known, note)) ||
          sp_failed(db_names_count_text(judge, judgement, note->number, &note->count)))) {
@@ -393,6 +397,9 @@ db_verdict db_texts_parse(db_session *session, const sp_pg_msg *msg, db_flight *
     const sp_sql_judgement *judgement = db_judge_text(session, parse.text, true, &known);
     if (judgement->fault != SP_SQL_FINE) {
         return refuse_text(session, judgement, parse.text, refusal);
+    }
+    if (db_temps_wait(session, judgement)) {
+        return DB_WAIT;
     }
     db_verdict sure = be_sure(session, judgement->flags, uses_names(judgement), false, refusal);
     if (sure != DB_PASS) {
@@ -456,6 +463,12 @@ db_verdict db_texts_parse(db_session *session, const sp_pg_msg *msg, db_flight *
     return verdict;
 }
 
+/* What a portal was bound to has been looked at, but names that were temporary then. */
+static uint32_t unsure_now(const sp_sql_judgement *judgement)
+{
+    return (judgement->flags & OF_SESSION) != 0 ? judgement->flags & SP_SQL_IS_UNSURE : 0;
+}
+
 /* By itself: what counts together with others may be one that has not run. */
 static bool has_stopped(const db_named *portal)
 {
@@ -479,10 +492,11 @@ db_verdict db_texts_execute(db_session *session, const sp_pg_msg *msg, db_flight
     }
     db_ruling ruling = db_ruling_none();
     db_verdict found = db_means_message(&ruling, session, DB_NAMED_PORTAL, execute.portal, refusal);
-    db_verdict sure = found == DB_PASS
-                          ? be_sure(session, 0, uses_names(portal->text->known->judgement),
-                                    ruling.by_key, refusal)
-                          : found;
+    db_verdict sure =
+        found == DB_PASS
+            ? be_sure(session, unsure_now(portal->text->known->judgement),
+                      uses_names(portal->text->known->judgement), ruling.by_key, refusal)
+            : found;
     if (sure != DB_PASS) {
         return sure;
     }
@@ -538,6 +552,7 @@ db_verdict db_texts_execute(db_session *session, const sp_pg_msg *msg, db_flight
                    (note->flags & SP_SQL_RETURNS_ROWS) != 0 &&
                    db_spend_counts_rows(session, &ruling);
     db_made_things(judge, portal->text->known->judgement);
+    db_temps_note(judge, portal->text->known->judgement, note);
     if (sp_failed(db_made_names(session, portal->text->known, note)) ||
         sp_failed(count_portal(judge, &execute, portal, note))) {
         return drop_note(session, note, refusal);

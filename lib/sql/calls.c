@@ -21,6 +21,7 @@ static void record_user_function(walker *w, sp_span schema, sp_span name)
         if (action == SP_ACTION_READ && known != NULL && known->harmless) {
             return;
         }
+        temporary_code(w);
         record_object(w, action, SP_SQL_FUNCTION, 0, home, name);
         return;
     }

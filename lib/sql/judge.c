@@ -93,6 +93,8 @@ static void begin_reading(walk_room *room)
     room->folds = 0;
     room->ranges = 0;
     room->temp_count = 0;
+    room->temporary.made_count = room->temporary.ended_count = 0;
+    room->temporary.is_over = false;
     room->is_temp_renamed = false;
     room->code_count = 0;
     room->other_count = 0;
@@ -126,7 +128,8 @@ static bool is_same_statement(const sp_sql_statement *a, const sp_sql_statement 
     return sp_span_eq(sp_span_cstr(a->tag), sp_span_cstr(b->tag)) && a->flags == b->flags &&
            a->verbs == b->verbs && a->computes == b->computes && a->by_key == b->by_key &&
            a->is_typed == b->is_typed && a->query == b->query && a->offset == b->offset &&
-           a->len == b->len && sp_span_eq(a->name, b->name);
+           a->len == b->len && a->temps == b->temps && sp_span_eq(a->name, b->name) &&
+           sp_span_eq(a->ended, b->ended);
 }
 
 /* A backslash in a plain literal means something else under standard_conforming_strings off, and
@@ -254,7 +257,7 @@ size_t sp_sql_judgement_bytes(const sp_sql_judgement *judgement)
         bytes += judgement->uses[i].schema.len + judgement->uses[i].name.len;
     }
     for (uint32_t i = 0; i < judgement->statement_count; i++) {
-        bytes += judgement->statements[i].name.len;
+        bytes += judgement->statements[i].name.len + judgement->statements[i].ended.len;
     }
     return bytes;
 }
@@ -279,6 +282,7 @@ sp_err sp_sql_judgement_copy(const sp_sql_judgement *judgement, sp_sql_judgement
     for (uint32_t i = 0; i < judgement->statement_count; i++) {
         statements[i] = judgement->statements[i];
         statements[i].name = copy_name(names, &len, judgement->statements[i].name);
+        statements[i].ended = copy_name(names, &len, judgement->statements[i].ended);
     }
     copy->uses = uses;
     copy->statements = statements;

@@ -26,9 +26,11 @@ typedef struct sp_sql_judge sp_sql_judge;
 /* What a text is judged against. Callbacks may be NULL (= no). */
 typedef struct {
     const sp_sql_catalogue *catalogue; /* NULL: every relation is unknown */
-    /* A temporary relation of this session. */
+    /* The server has a temporary relation of that name in this session when the text runs. */
     bool (*is_temporary)(const void *session, sp_span name);
-    /* Some have got other names, or there are more than is_temporary() knows. */
+    /* It may have one: the session made it at some time. */
+    bool (*was_temporary)(const void *session, sp_span name);
+    /* Some have got other names, or there are more than was_temporary() knows. */
     bool is_temp_renamed;
     /* A function that this session made, which the catalogue may not have yet. */
     bool (*is_made)(const void *session, sp_span name);

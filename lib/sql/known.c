@@ -99,8 +99,8 @@ void sp_sql_known_auto_unref(sp_sql_known **known)
 
 static bool has_own_names(const sp_sql_context *context)
 {
-    return context->is_temporary != NULL || context->is_made != NULL || context->is_other != NULL ||
-           context->is_early;
+    return context->is_temporary != NULL || context->was_temporary != NULL ||
+           context->is_made != NULL || context->is_other != NULL || context->is_early;
 }
 
 sp_sql_masking sp_sql_known_masking(sp_sql_judge *judge, const sp_sql_context *context,

@@ -176,6 +176,15 @@ static void reach_other(masking *m, const RangeVar *range)
     }
 }
 
+/* One of the session's, whatever its bare name means. */
+static bool is_temporary(const sp_sql_context *context, const RangeVar *range)
+{
+    sp_span name = text_of(range->relname);
+    return sp_span_eq(text_of(range->schemaname), SP_SPAN_LIT("pg_temp")) &&
+           context->was_temporary != NULL && context->was_temporary(context->session, name) &&
+           (context->is_other == NULL || !context->is_other(context->session, name));
+}
+
 static void reach_relation(masking *m, const RangeVar *range)
 {
     sp_span name = text_of(range->relname);
@@ -187,6 +196,9 @@ static void reach_relation(masking *m, const RangeVar *range)
         return;
     }
     add_item(m, &m->rows, alias.len > 0 ? alias : name); /* a WITH query, or not known */
+    if (is_temporary(m->context, range)) {
+        return;
+    }
     add(m, &m->unknown, name);
     reach_other(m, range);
 }

@@ -119,6 +119,7 @@ void record_database(walker *w, sp_action action)
 
 void record_opaque(walker *w, sp_sql_kind kind, sp_span schema, sp_span name)
 {
+    temporary_code(w);
     record_object(w, SP_ACTION_EXECUTE, kind, SP_SQL_USE_OPAQUE, schema, name);
     record_object(w, SP_ACTION_DESTROY, SP_SQL_DATABASE, SP_SQL_USE_OPAQUE, SP_SPAN_EMPTY,
                   SP_SPAN_EMPTY);
@@ -156,7 +157,9 @@ bool walk_is_temporary(const walker *w, sp_span name)
             return true;
         }
     }
-    return w->context->is_temporary != NULL && w->context->is_temporary(w->context->session, name);
+    const sp_sql_context *context = w->context;
+    return (context->is_temporary != NULL && context->is_temporary(context->session, name)) ||
+           (context->was_temporary != NULL && context->was_temporary(context->session, name));
 }
 
 bool walk_is_other(const walker *w, sp_span name)
@@ -207,7 +210,7 @@ found_relation walk_resolve(const walker *w, const RangeVar *name, bool is_targe
         /* also when a temporary relation hides it: that one may be gone by now */
         return (found_relation){FOUND_KNOWN, index};
     }
-    if (schema.len == 0 && walk_is_temporary(w, relation)) {
+    if (schema.len == 0 && walk_has_temporary(w, relation)) {
         return (found_relation){FOUND_TEMPORARY, SP_NONE};
     }
     return (found_relation){FOUND_UNKNOWN, SP_NONE};
@@ -292,6 +295,7 @@ void record_known(walker *w, uint32_t index, sp_action action, uint16_t flags)
         record_system(w, relation, index, action);
         return;
     }
+    bool runs_triggers = (relation->flags & SP_SQL_REL_TRIGGERS) != 0 && action != SP_ACTION_READ;
     uint32_t before = w->room->use_count;
     add_use(w,
             (sp_sql_use){.action = (uint8_t)action,
@@ -301,8 +305,12 @@ void record_known(walker *w, uint32_t index, sp_action action, uint16_t flags)
                          .schema = relation->schema,
                          .name = relation->name},
             true);
-    if (w->room->use_count == before) {
-        return; /* seen before, and what it implies too */
+    bool is_seen = w->room->use_count == before; /* and what it implies too */
+    if (runs_triggers || (is_seen && w->room->temporary.is_over)) {
+        temporary_code(w); /* what was seen may have run code */
+    }
+    if (is_seen) {
+        return;
     }
     bool changes = action == SP_ACTION_WRITE || action == SP_ACTION_DESTROY;
     if (changes && (relation->flags & SP_SQL_REL_RULES) != 0) {
@@ -429,6 +437,7 @@ void record_relation(walker *w, const RangeVar *name, sp_action action, uint16_t
             record_casts(w, SP_SQL_CAST_ANY, SP_SPAN_EMPTY);
         }
         if (w->context->catalogue != NULL) {
+            temporary_unknown(w, name);
             w->statement->flags |= SP_SQL_IS_UNSURE;
         }
         return;

@@ -106,6 +106,18 @@ enum {
     SP_SQL_IS_ALIAS = 1U << 18      /* another name for rows that are there: a view, a renaming */
 };
 
+/* Of temporary relations. */
+enum {
+    /* CREATE_TEMP: once it has run the server has a relation of that name in this session */
+    SP_SQL_TEMP_SURE = 1U << 0,
+    SP_SQL_TEMP_AT_COMMIT = 1U << 1,   /* ON COMMIT DROP */
+    SP_SQL_TEMP_FALLS = 1U << 2,       /* with what others may drop: INHERITS, OF, USING */
+    SP_SQL_TEMP_MAYBE_OLDER = 1U << 3, /* IF NOT EXISTS: it may be one that was there */
+    /* what is called `ended` (empty = any) may be none any more; before what it makes */
+    SP_SQL_TEMP_ENDS = 1U << 4,
+    SP_SQL_TEMP_CODE = 1U << 5 /* it runs code of users, which may make and end any */
+};
+
 /* What is done, at any depth: DELETE within WITH is one. */
 enum {
     SP_SQL_VERB_ALTER = 1U << 0,
@@ -129,9 +141,11 @@ typedef struct {
     bool computes;  /* EXECUTE: its parameters are more than literals, and EXPLAIN runs them */
     bool by_key;    /* a range of a key names its rows: if the catalogue is of now */
     bool is_typed;  /* PREPARE: it names types of parameters */
+    uint8_t temps;  /* SP_SQL_TEMP_ */
     uint32_t
         query; /* PREPARE, DECLARE: how far behind offset its query begins; 0 = it is neither */
     sp_span name;
+    sp_span ended; /* with SP_SQL_TEMP_ENDS */
 } sp_sql_statement;
 
 typedef enum {

@@ -728,6 +728,7 @@ void walk_statement(walker *w, const RawStmt *raw)
         record_casts(w, SP_SQL_CAST_ALWAYS, SP_SPAN_EMPTY);
     }
     walk_top(w, raw->stmt);
+    temporary_follow(w, raw->stmt);
     (void)fail_if_spent(w);
     room->judgement.flags |= statement->flags;
 }

@@ -33,6 +33,16 @@ typedef struct {
     sp_span name;
 } given_name;
 
+/* Temporary relations after what was walked of a text (temporary.c). */
+typedef struct {
+    sp_span made[WALK_TEMPS_MAX];
+    bool lasts[WALK_TEMPS_MAX]; /* behind a COMMIT */
+    uint32_t made_count;
+    sp_span ended[WALK_TEMPS_MAX];
+    uint32_t ended_count;
+    bool is_over; /* of those that the session had nothing is certain any more */
+} walk_temporary;
+
 /* What one judge keeps for all its calls. */
 typedef struct {
     sp_sql_use uses[SP_SQL_USES_MAX];
@@ -49,6 +59,7 @@ typedef struct {
     uint32_t statement_count;
     uint32_t names_len;
     uint32_t temp_count;
+    walk_temporary temporary;
     uint32_t work;        /* names compared; more than SP_SQL_WORK_MAX: too complex */
     uint32_t folds;       /* parts of conditions looked at */
     uint32_t ranges;      /* numbers that ranges of keys name */
@@ -116,8 +127,8 @@ typedef struct {
 } found_relation;
 /* What a name in FROM, or a target, stands for. Targets are never WITH queries. */
 found_relation walk_resolve(const walker *w, const RangeVar *name, bool is_target);
-/* A temporary relation of the session or of this message; a name that means other rows than the
- * catalogue says. */
+/* It may be a temporary relation of the session or of this message; a name that means other rows
+ * than the catalogue says. */
 bool walk_is_temporary(const walker *w, sp_span name);
 bool walk_is_other(const walker *w, sp_span name);
 /* NULL: none; or the work is spent, and the judgement is a fault. */
@@ -184,6 +195,17 @@ bool walk_is_lasting(const walker *w, const Node *node);
 /* A fault, if it names what may be temporary; is this schema the temporary one. */
 void forbid_temporary_types(walker *w, const Node *node);
 void forbid_temporary_place(walker *w, sp_span schema);
+
+/* ---- temporary.c ---- */
+/* The server has a temporary relation of that name when the statement runs: its bare name means
+ * that one. */
+bool walk_has_temporary(const walker *w, sp_span name);
+/* The statement runs code of users, which may make and end any temporary relation. */
+void temporary_code(walker *w);
+/* The same of one that uses a relation that nobody knows: it may be a view that calls code. */
+void temporary_unknown(walker *w, const RangeVar *name);
+/* Behind the walk of a statement: what it makes and ends. */
+void temporary_follow(walker *w, const Node *node);
 
 /* ---- given.c ---- */
 given_name given_of(const walker *w, sp_span schema, sp_span name);

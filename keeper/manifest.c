@@ -61,9 +61,10 @@ static const char CLOSURE[] =
     "keys AS (SELECT DISTINCT ON (i.indrelid) i.indrelid, i.indexrelid FROM pg_catalog.pg_index i"
     " JOIN picked p ON p.oid = i.indrelid WHERE i.indisunique AND i.indisvalid"
     " AND i.indimmediate AND i.indpred IS NULL AND i.indexprs IS NULL AND NOT EXISTS ("
-    "  SELECT FROM unnest(i.indkey::int2[]) WITH ORDINALITY u(attnum, ord)"
+    "  SELECT FROM unnest(i.indkey::int2[], i.indcollation::oid[]) WITH ORDINALITY"
+    "   u(attnum, coll, ord)"
     "  JOIN pg_catalog.pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = u.attnum"
-    "  WHERE u.ord <= i.indnkeyatts AND NOT a.attnotnull)"
+    "  WHERE u.ord <= i.indnkeyatts AND (NOT a.attnotnull OR a.attcollation <> u.coll))"
     " ORDER BY i.indrelid, i.indisprimary DESC, i.indexrelid)";
 /* Owners whose rights the keeper lacks, of what may have to be made again. */
 static const char STRANGERS[] =
@@ -283,16 +284,16 @@ static const char KEYS[] =
     "  CROSS JOIN LATERAL unnest(i.indkey::int2[]) WITH ORDINALITY u(attnum, ord)"
     "  JOIN pg_catalog.pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = u.attnum"
     "  WHERE k.indrelid = c.oid AND u.ord <= i.indnkeyatts),"
-    /* what says that two of its values are the same, where one is not the server's own */
-    " 'equals', (SELECT CASE WHEN bool_or(en.nspname <> 'pg_catalog') THEN"
-    "  json_agg(format('OPERATOR(%I.%s)', en.nspname, eo.oprname) ORDER BY u.ord) END FROM keys k"
+    /* what says that two of its values are the same, by number, where one is not the server's own
+     */
+    " 'equals', (SELECT CASE WHEN bool_or(eo.oprnamespace <> 'pg_catalog'::regnamespace) THEN"
+    "  json_agg(eo.oid::bigint ORDER BY u.ord) END FROM keys k"
     "  JOIN pg_catalog.pg_index i ON i.indexrelid = k.indexrelid"
     "  CROSS JOIN LATERAL unnest(i.indclass::oid[]) WITH ORDINALITY u(class, ord)"
     "  JOIN pg_catalog.pg_opclass oc ON oc.oid = u.class"
     "  JOIN pg_catalog.pg_amop ao ON ao.amopfamily = oc.opcfamily AND ao.amopstrategy = 3"
     "   AND ao.amoplefttype = oc.opcintype AND ao.amoprighttype = oc.opcintype"
     "  JOIN pg_catalog.pg_operator eo ON eo.oid = ao.amopopr"
-    "  JOIN pg_catalog.pg_namespace en ON en.oid = eo.oprnamespace"
     "  WHERE k.indrelid = c.oid)) ORDER BY n.nspname, c.relname)"
     " FROM picked p JOIN pg_catalog.pg_class c ON c.oid = p.oid JOIN early e ON e.oid = c.oid"
     " JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace), '[]'::json),";

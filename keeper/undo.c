@@ -127,6 +127,11 @@ static const char PRESENT[] =
     "'elsewhere', EXISTS (SELECT FROM pg_catalog.pg_class f WHERE f.relkind = 'f' AND (f.oid IN"
     " (SELECT relid FROM pg_catalog.pg_partition_tree(c.oid)) OR f.oid IN (SELECT inhrelid FROM"
     " pg_catalog.pg_inherits WHERE inhparent = c.oid))),"
+    "'unique', (SELECT json_agg((SELECT json_agg(quote_ident(a.attname)) FROM"
+    "  unnest(i.indkey::int2[]) WITH ORDINALITY u(attnum, ord) JOIN pg_catalog.pg_attribute a"
+    "  ON a.attrelid = i.indrelid AND a.attnum = u.attnum WHERE u.ord <= i.indnkeyatts))"
+    " FROM pg_catalog.pg_index i WHERE i.indrelid = c.oid AND i.indisunique AND i.indisvalid"
+    " AND i.indimmediate AND i.indpred IS NULL AND i.indexprs IS NULL),"
     "'columns', (SELECT json_object_agg(a.attname, json_build_object("
     " 'type', format_type(a.atttypid, a.atttypmod), 'generated', a.attgenerated <> '',"
     " 'needed', a.attnotnull AND NOT a.atthasdef AND a.attidentity = ''))"
@@ -635,6 +640,7 @@ static sp_err look(undo *u)
     TRY(undo_code_events(u));
     TRY(take_made_again(u));
     TRY(read_present(u));
+    TRY(undo_find_equals(u));
     TRY(undo_find_missing(u));
     TRY(undo_names_find(u));
     TRY(undo_check_history(u));
@@ -695,6 +701,7 @@ sp_err keep_run_undo(keep_job *job, bool try)
     json_decref(u.present);
     json_decref(u.above);
     json_decref(u.renamed);
+    json_decref(u.operators);
     json_decref(u.lessened);
     json_decref(u.restored);
     json_decref(u.told);

@@ -178,12 +178,41 @@ static bool was_kept(const undo_table *t, const char *name)
     return known;
 }
 
+static bool has_name(const json_t *names, const json_t *name)
+{
+    bool has = false;
+    for (size_t i = 0; i < json_array_size(names); i++) {
+        has = has || json_equal(json_array_get(names, i), name);
+    }
+    return has;
+}
+
+/* An index stands by which no two rows have one key; else one row's values would go into others. */
+static bool is_unique(const undo_table *t)
+{
+    const json_t *key = json_object_get(t->relation, "key");
+    const json_t *unique = json_object_get(t->now, "unique");
+    bool is = false;
+    for (size_t i = 0; i < json_array_size(unique) && !is; i++) {
+        const json_t *names = json_array_get(unique, i);
+        is = json_array_size(names) > 0;
+        for (size_t k = 0; k < json_array_size(names); k++) {
+            is = is && has_name(key, json_array_get(names, k));
+        }
+    }
+    return is;
+}
+
 static obstacle look_at(const undo *u, const undo_table *t)
 {
     const json_t *columns = json_object_get(t->relation, "columns");
     obstacle found = {NULL, NULL, NULL};
     if (!t->keyed && t->changes && (!is_known(u) || undo_is_made_again(t->relation))) {
         found.why = "it has no key, so changed rows cannot be told from others";
+    }
+    if (t->keyed && !undo_verb_is(u, "DROP ALTER") &&
+        !is_unique(t)) { /* else it comes back first */
+        found.why = "its key is not unique any more, so its rows cannot be told apart";
     }
     if (json_is_true(json_object_get(t->now, "elsewhere"))) {
         found.why = "a part of it is a foreign table, which another server has to answer for";

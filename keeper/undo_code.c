@@ -36,12 +36,15 @@ static const char KEPT[] =
     "  AND c.xmin::text = pg_current_xact_id()::xid::text)) AS was, x.name, x.stored, x.joins,"
     " ARRAY(SELECT json_array_elements_text(x.types)) AS types,"
     " ARRAY(SELECT json_array_elements_text(x.early)) AS early,"
-    " ARRAY(SELECT json_array_elements_text(x.columns)) AS columns, x.calls, x.stands"
+    " ARRAY(SELECT json_array_elements_text(x.columns)) AS columns, x.calls, x.stands, x.equals"
     " FROM said CROSS JOIN LATERAL json_to_record(said.j) AS x(name text, was oid, stored bool,"
-    "  joins text, types json, early json, columns json, calls json, stands json)"
+    "  joins text, types json, early json, columns json, calls json, stands json,"
+    "  equals json)"
     " WHERE x.name IS NOT NULL),"
     "stood AS (SELECT k.name AS about, (s->>0)::oid AS class, (s->>1)::oid AS oid, s->>2 AS name"
     " FROM kept k CROSS JOIN LATERAL json_array_elements(k.stands) s),"
+    "equal AS (SELECT k.name AS about, e.oid, e.name FROM kept k"
+    " CROSS JOIN LATERAL json_to_recordset(k.equals) AS e(oid oid, name text)),"
     "tie AS (SELECT t.oid, t.name FROM json_to_recordset(";
 
 /* The tables that get rows (or one of them), with their partitions (`own`); those that they are
@@ -82,7 +85,10 @@ static const char NEAR[] =
     " UNION SELECT p.pronamespace FROM stood s JOIN pg_proc p ON p.oid = s.oid"
     "  WHERE s.class = 'pg_proc'::regclass"
     " UNION SELECT o.oprnamespace FROM stood s JOIN pg_operator o ON o.oid = s.oid"
-    "  WHERE s.class = 'pg_operator'::regclass)";
+    "  WHERE s.class = 'pg_operator'::regclass"
+    " UNION SELECT o.oprnamespace FROM equal e JOIN pg_operator o ON o.oid = e.oid"
+    " UNION SELECT t.typnamespace FROM equal e JOIN pg_operator o ON o.oid = e.oid"
+    "  JOIN pg_type t ON t.oid IN (o.oprleft, o.oprright))";
 
 #define NEAR_TABLES " FROM near n JOIN pg_class c ON c.oid = n.oid WHERE c.relkind IN ('r', 'p')"
 /* Keys of tables that the keeper may not write run as their owners. */
@@ -139,6 +145,7 @@ static const char NODES[] =
     "  WHERE to_regtype(t.t) IS NOT NULL"
     " UNION SELECT 'pg_type'::regclass, t.oid, t.oid::regtype::text FROM pg_type t, said"
     "  WHERE t.typtype = 'd' AND said.j->>'domains' = 't'"
+    " UNION SELECT 'pg_operator'::regclass, e.oid, e.about FROM equal e"
     " UNION SELECT x.class, x.oid, n.about FROM node n CROSS JOIN LATERAL ("
     "  SELECT d.refclassid, d.refobjid FROM pg_depend d WHERE d.classid = n.class"
     "   AND d.objid = n.oid AND d.refclassid IN ('pg_type'::regclass, 'pg_proc'::regclass,"
@@ -190,6 +197,9 @@ static const char CHECK[] =
     "wrong(first, what) AS (SELECT 1, format('%s is not what was kept any more: try again', name)"
     "  FROM kept WHERE was IS NOT NULL AND was IS DISTINCT FROM oid";
 static const char WRONG[] =
+    " UNION ALL SELECT 1, format('%s: %s is another operator than the one that its key is compared "
+    "by: try again', about, name) FROM equal WHERE to_regoperator(name) IS DISTINCT FROM "
+    "oid::regoperator"
     " UNION ALL SELECT 1, format('%s: %s is called %s now: call it as it was', about, name, now)"
     "  FROM (SELECT s.about, s.name, " KEEP_NAME_OF_S " AS now FROM stood s"
     "   UNION ALL SELECT 'foreign key', t.name, format('%I.%I', s.nspname, c.relname) "
@@ -251,6 +261,24 @@ static json_t *list_calls(const json_t *relation)
     return list;
 }
 
+/* By what two values of its key are the same, where that is not the server's own. */
+static json_t *list_equals(const undo *u, const json_t *relation)
+{
+    const json_t *equals = json_object_get(relation, "equals");
+    json_t *list = json_array();
+    for (size_t i = 0; i < json_array_size(equals); i++) {
+        char key[16];
+        uint32_t oid = (uint32_t)json_integer_value(json_array_get(equals, i));
+        snprintf(key, sizeof(key), "%u", oid);
+        const json_t *is = json_object_get(u->operators, key);
+        if (is != NULL) {
+            json_array_append_new(list, json_pack("{s:I, s:s}", "oid", (json_int_t)oid, "name",
+                                                  undo_text(is, "name")));
+        }
+    }
+    return list;
+}
+
 /* ('{...}'::json) */
 static sp_err note_row(const undo *u, json_t *relation, json_t *row)
 {
@@ -300,13 +328,14 @@ static sp_err prepare(undo *u, json_t *relation)
     }
     TRY(find_joins(u, relation, missing, &joins));
     json_t *row =
-        json_pack("{s:s, s:o, s:b, s:o, s:o, s:o, s:o, s:o, s:o}", "name",
+        json_pack("{s:s, s:o, s:b, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "name",
                   undo_text(now == NULL || touched ? relation : now, "quoted"), "was",
                   now == NULL ? json_null() : json_integer(undo_oid(relation)), "stored",
                   (int)stored, "joins", joins, "types", list_of(relation, "type"), "columns",
                   list_of(relation, "name"), "early", list_or_none(relation, "types", makes),
                   "calls", makes && missing ? list_calls(relation) : json_array(), "stands",
-                  list_or_none(relation, "stands", makes && !u->another && (missing || touched)));
+                  list_or_none(relation, "stands", makes && !u->another && (missing || touched)),
+                  "equals", list_equals(u, relation));
     return note_row(u, relation, row);
 }
 

@@ -30,7 +30,8 @@ typedef struct {
     keep_job *job;
     bool try_only;
     json_t *manifest;
-    json_t *present; /* of its relations, by oid: {"12345":{...}} */
+    json_t *present;   /* of its relations, by oid: {"12345":{...}} */
+    json_t *operators; /* by which two values of a key are the same, by number */
     PGconn *conn;
     sp_buf toc;
     size_t entry_count;   /* of the archive */
@@ -89,6 +90,13 @@ bool undo_is_made_again(const json_t *relation);
 bool undo_is_outside(const json_t *relation);
 /* What the relation is now; NULL = it is gone. */
 const json_t *undo_present(const undo *u, const json_t *relation);
+
+/* ---- undo_equals.c ---- */
+/* Looks what the operators are called now by which keys are compared. */
+SP_MUST sp_err undo_find_equals(undo *u);
+/* "t.k = s.k" of the i-th column of the relation's key, of the sides that are given. */
+void undo_put_equal(const undo *u, const json_t *relation, size_t i, const char *left,
+                    const char *right, sp_buf *sql);
 
 /* ---- undo_history.c ---- */
 /* SP_ECONFLICT: this is another cluster. */

@@ -69,13 +69,6 @@ static const char *key_at(const json_t *key, size_t i)
     return name == NULL ? "\"\"" : name; /* the server refuses it */
 }
 
-/* By what two of its values are the same. */
-static const char *equals_at(const json_t *relation, size_t i)
-{
-    const char *word = json_string_value(json_array_get(json_object_get(relation, "equals"), i));
-    return word == NULL ? "=" : word;
-}
-
 /* The key is what they are matched by, and an identity column takes no other value. */
 static bool is_set(const json_t *relation, const json_t *column)
 {
@@ -103,13 +96,11 @@ static bool put_assignments(const json_t *relation, sp_buf *sql)
     return !first;
 }
 
-static void put_match(const undo_table *t, sp_buf *sql)
+static void put_match(const undo *u, const undo_table *t, sp_buf *sql)
 {
-    const json_t *key = json_object_get(t->relation, "key");
-    for (size_t i = 0; i < json_array_size(key); i++) {
-        const char *name = key_at(key, i);
-        sp_buf_fmt(sql, "%st.%s %s s.%s", i == 0 ? "" : " AND ", name, equals_at(t->relation, i),
-                   name);
+    for (size_t i = 0; i < json_array_size(json_object_get(t->relation, "key")); i++) {
+        sp_buf_text(sql, i == 0 ? "" : " AND ");
+        undo_put_equal(u, t->relation, i, "t", "s", sql);
     }
 }
 
@@ -145,14 +136,14 @@ static void put_values(const undo_table *t, put_column put, sp_buf *sql)
 
 /* Rows that are there with other values, rows that were not there, rows that are gone; and which
  * transaction wrote those that are there. */
-static void put_comparing(const undo_table *t, sp_buf *sql)
+static void put_comparing(const undo *u, const undo_table *t, sp_buf *sql)
 {
     sp_buf_fmt(sql, "CREATE TEMP TABLE sp_diff_%zu ON COMMIT DROP AS SELECT ", t->number);
     put_key(t, "s", sql);
     sp_buf_fmt(sql, ", t.xmin::text AS sp_xid FROM pg_temp.sp_undo_%zu s JOIN ", t->number);
     put_table(t, sql);
     sp_buf_text(sql, " t ON ");
-    put_match(t, sql);
+    put_match(u, t, sql);
     sp_buf_text(sql, " WHERE ");
     put_values(t, put_table_text, sql);
     sp_buf_text(sql, " IS DISTINCT FROM ");
@@ -164,7 +155,7 @@ static void put_comparing(const undo_table *t, sp_buf *sql)
                t->number, t->number);
     put_table(t, sql);
     sp_buf_text(sql, " t WHERE ");
-    put_match(t, sql);
+    put_match(u, t, sql);
     sp_buf_text(sql, ");\n");
     if (t->moves) {
         sp_buf_fmt(sql,
@@ -173,7 +164,7 @@ static void put_comparing(const undo_table *t, sp_buf *sql)
                    t->number);
         put_table(t, sql);
         sp_buf_fmt(sql, " t WHERE NOT EXISTS (SELECT FROM pg_temp.sp_undo_%zu s WHERE ", t->number);
-        put_match(t, sql);
+        put_match(u, t, sql);
         sp_buf_text(sql, ");\n");
     }
 }
@@ -263,7 +254,7 @@ static void put_types(undo *u, const undo_table *t, sp_buf *sql)
 }
 
 /* A column that was gone: of all rows, whoever changed them since. */
-static void put_lost(const undo_table *t, sp_buf *sql)
+static void put_lost(const undo *u, const undo_table *t, sp_buf *sql)
 {
     const json_t *columns = json_object_get(t->relation, "columns");
     for (size_t i = 0; i < json_array_size(columns); i++) {
@@ -276,13 +267,13 @@ static void put_lost(const undo_table *t, sp_buf *sql)
             sp_buf_fmt(sql,
                        " t SET %s = s.%s FROM pg_temp.sp_undo_%zu s WHERE s.%s IS NOT NULL AND ",
                        name, name, t->number, name);
-            put_match(t, sql);
+            put_match(u, t, sql);
             sp_buf_text(sql, ";\n");
         }
     }
 }
 
-static void put_reverting(const undo_table *t, sp_buf *sql)
+static void put_reverting(const undo *u, const undo_table *t, sp_buf *sql)
 {
     const json_t *key = json_object_get(t->relation, "key");
     auto_buf sp_buf assignments = sp_buf_make(UNDO_SQL_MAX_BYTES);
@@ -296,12 +287,12 @@ static void put_reverting(const undo_table *t, sp_buf *sql)
     sp_buf_span(sql, sp_buf_borrow(&assignments));
     sp_buf_fmt(sql,
                " FROM pg_temp.sp_undo_%zu s, pg_temp.sp_diff_%zu d, pg_temp.sp_one o WHERE "
-               "o.xid = d.sp_xid AND ",
+               "o.xid = d.sp_xid AND t.xmin::text = d.sp_xid AND ",
                t->number, t->number);
-    put_match(t, sql);
+    put_match(u, t, sql);
     for (size_t i = 0; i < json_array_size(key); i++) {
-        const char *name = json_string_value(json_array_get(key, i));
-        sp_buf_fmt(sql, " AND d.%s %s s.%s", name, equals_at(t->relation, i), name);
+        sp_buf_text(sql, " AND ");
+        undo_put_equal(u, t->relation, i, "d", "s", sql);
     }
     sp_buf_text(sql, ";\n");
 }
@@ -310,7 +301,7 @@ static void put_reverting(const undo_table *t, sp_buf *sql)
 
 /* A row of theirs that was not kept. Rows whose key was changed stand under the new one: as many as
  * are missing, or they were added. */
-static void put_goes(const undo_table *t, sp_buf *sql)
+static void put_goes(const undo *u, const undo_table *t, sp_buf *sql)
 {
     sp_buf_fmt(sql,
                "t.xmin::text IN (SELECT xid FROM pg_temp.sp_one) AND NOT EXISTS (SELECT FROM "
@@ -323,7 +314,7 @@ static void put_goes(const undo_table *t, sp_buf *sql)
         sp_buf_text(sql, "::text)");
         return;
     }
-    put_match(t, sql);
+    put_match(u, t, sql);
     sp_buf_fmt(sql,
                ") AND (SELECT count(*) FROM pg_temp.sp_new_%zu JOIN pg_temp.sp_one ON xid = "
                "sp_xid) <= (SELECT n FROM pg_temp.sp_count WHERE number = %zu AND what = "
@@ -341,7 +332,7 @@ static void put_hung(const undo *u, const undo_table *t, sp_buf *sql)
         "(conparentid = 0 AND confrelid IN (SELECT relid FROM "
         "pg_partition_tree(%u)))) AND confdeltype IN ('c','n','d') " UNDO_GEXEC;
     uint32_t oid = undo_oid(t->relation);
-    put_goes(t, &goes);
+    put_goes(u, t, &goes);
     sp_buf_byte(&goes, 0);
     char *literal = sp_failed(sp_buf_error(&goes))
                         ? NULL
@@ -354,8 +345,11 @@ static void put_hung(const undo *u, const undo_table *t, sp_buf *sql)
     sp_buf_fmt(sql,
                "SELECT format('INSERT INTO pg_temp.sp_hung_%zu SELECT t.tableoid, t.ctid FROM %%s "
                "t WHERE %%s AND EXISTS (SELECT FROM %%s f WHERE %%s%%s)', confrelid::regclass, %s, "
-               "conrelid::regclass, (SELECT string_agg(format('t.%%I OPERATOR(%%s.%%s) f.%%I', "
-               "p.attname, o.oprnamespace::regnamespace, o.oprname, c.attname), ' AND ') FROM "
+               "conrelid::regclass, (SELECT string_agg(CASE WHEN o.oprnamespace = "
+               "'pg_catalog'::regnamespace THEN format('t.%%I = f.%%I', p.attname, c.attname) ELSE "
+               "format('t.%%I::%%s OPERATOR(%%s.%%s) f.%%I::%%s', p.attname, "
+               "format_type(o.oprleft, NULL), o.oprnamespace::regnamespace, o.oprname, c.attname, "
+               "format_type(o.oprright, NULL)) END, ' AND ') FROM "
                "unnest(conkey, confkey, conpfeqop) x(child, parent, same) JOIN pg_attribute c ON "
                "c.attrelid = conrelid AND c.attnum = child JOIN pg_attribute p ON p.attrelid = "
                "confrelid AND p.attnum = parent JOIN pg_operator o ON o.oid = same), CASE WHEN "
@@ -374,7 +368,7 @@ static void put_going(const undo *u, const undo_table *t, sp_buf *sql)
     sp_buf_text(sql, "WITH done AS (DELETE FROM ");
     put_table(t, sql);
     sp_buf_text(sql, " t WHERE ");
-    put_goes(t, sql);
+    put_goes(u, t, sql);
     sp_buf_fmt(sql,
                " AND NOT EXISTS (SELECT FROM pg_temp.sp_hung_%zu h WHERE h.part = t.tableoid AND "
                "h.place = t.ctid) RETURNING 1) INSERT INTO pg_temp.sp_count SELECT %zu, 'removed', "
@@ -383,7 +377,7 @@ static void put_going(const undo *u, const undo_table *t, sp_buf *sql)
                t->number, t->number, t->number, t->number);
 }
 
-static void put_inserting(const undo_table *t, sp_buf *sql)
+static void put_inserting(const undo *u, const undo_table *t, sp_buf *sql)
 {
     undo_code_check_again(t->relation, sql);
     sp_buf_fmt(sql, "WITH done AS (INSERT INTO %s (", undo_text(t->now, "quoted"));
@@ -393,7 +387,7 @@ static void put_inserting(const undo_table *t, sp_buf *sql)
     sp_buf_fmt(sql, " FROM pg_temp.sp_undo_%zu s WHERE NOT EXISTS (SELECT FROM ", t->number);
     put_table(t, sql);
     sp_buf_text(sql, " t WHERE ");
-    put_match(t, sql);
+    put_match(u, t, sql);
     /* what is checked later no conflict is found by: it is an error then */
     bool checks_later = json_is_true(json_object_get(t->now, "later"));
     sp_buf_fmt(sql,
@@ -477,12 +471,12 @@ static sp_err put_rows(undo *u, const undo_tables *all, const undo_table *t, sp_
             put_going(u, t, sql);
         }
         put_types(u, t, sql);
-        put_lost(t, sql);
+        put_lost(u, t, sql);
         if (t->changes) {
-            put_reverting(t, sql);
+            put_reverting(u, t, sql);
         }
         if (t->adds) {
-            put_inserting(t, sql);
+            put_inserting(u, t, sql);
         }
     }
     return undo_script(u, sql);
@@ -517,7 +511,7 @@ sp_err undo_rows(undo *u, const undo_tables *all, sp_buf *sql)
         sp_buf_fmt(sql, "ANALYZE pg_temp.sp_undo_%zu;\n",
                    all->items[i].number); /* else the planner thinks it small */
         if (all->items[i].keyed) {
-            put_comparing(&all->items[i], sql);
+            put_comparing(u, &all->items[i], sql);
         }
         TRY(undo_script(u, sql));
     }

@@ -16,7 +16,7 @@ import pytest
 
 from keeper_client import KEEP, TRY_UNDO, UNDO, Keeper, Postgres
 from officelib import PROGRAM
-from vault_client import OK
+from vault_client import ECONFLICT, OK
 
 
 @contextlib.contextmanager
@@ -77,3 +77,50 @@ def undo(keeper, server, number, verb, **more):
 
 def row(report, name):
     return next(r for r in report["rows"] if r["relation"] == name)
+
+
+# ---- an owner who is against us ----
+
+TRAP = """
+CREATE SCHEMA trap AUTHORIZATION owner;
+CREATE SEQUENCE trap.sprung;
+GRANT ALL ON trap.sprung TO PUBLIC;
+SET ROLE owner;
+CREATE FUNCTION trap.spring(n int) RETURNS boolean LANGUAGE plpgsql AS
+  $$BEGIN
+    IF session_user <> 'op_keep' THEN RETURN true; END IF;
+    BEGIN EXECUTE 'SET ROLE NONE'; EXCEPTION WHEN OTHERS THEN NULL; END;
+    IF current_user = 'op_keep' THEN PERFORM nextval('trap.sprung'); END IF;
+    RETURN true;
+  END$$;
+CREATE FUNCTION trap.calm(n int) RETURNS int IMMUTABLE LANGUAGE plpgsql AS $$BEGIN PERFORM trap.spring(n); RETURN n; END$$;
+CREATE FUNCTION trap.fires() RETURNS trigger LANGUAGE plpgsql AS $$BEGIN PERFORM trap.spring(1); RETURN NEW; END$$;
+"""
+
+
+@pytest.fixture
+def trap(server):
+    """A schema of the owner's; that none of his code ran as op_keep is looked at in the end."""
+    server.sql(TRAP, "orders")
+    yield lambda text: server.sql("SET ROLE owner;" + text, "orders")
+    ran = server.sql("SELECT is_called FROM trap.sprung", "orders")
+    server.sql("ALTER DATABASE orders RESET ALL")
+    server.sql("DROP SCHEMA trap CASCADE", "orders")
+    assert ran == "f", "it ran"
+
+
+def kept(keeper, server, verb, *objects, **more):
+    code, _, _, report, why = keeper.job(KEEP, keep=50, port=server.port, verb=verb, objects=objects, **more)
+    assert code == OK, why
+    return report
+
+
+def undone(keeper, server, verb, kind=UNDO):
+    code, _, _, report, why = keeper.job(kind, keep=50, port=server.port, verb=verb)
+    return code, report, why
+
+
+def refused(keeper, server, verb, words):
+    for kind in (TRY_UNDO, UNDO):
+        code, _, why = undone(keeper, server, verb, kind)
+        assert code == ECONFLICT and words in why, why

@@ -13,7 +13,7 @@ import psycopg2
 import pytest
 
 from keeper_client import ESTIMATE, KEEP, TRY_UNDO, UNDO
-from keeperlib import server_and_keeper
+from keeperlib import kept, refused, server_and_keeper, trap, undone  # noqa: F401
 from officelib import wait_for
 from vault_client import ECONFLICT, OK
 
@@ -238,50 +238,6 @@ def test_the_password_never_leaves_in_clear(keeper, server):
         with open(hba, "w", encoding="ascii") as file:
             file.write(before)
         server.sql("SELECT pg_reload_conf()")
-
-
-TRAP = """
-CREATE SCHEMA trap AUTHORIZATION owner;
-CREATE SEQUENCE trap.sprung;
-GRANT ALL ON trap.sprung TO PUBLIC;
-SET ROLE owner;
-CREATE FUNCTION trap.spring(n int) RETURNS boolean LANGUAGE plpgsql AS
-  $$BEGIN
-    IF session_user <> 'op_keep' THEN RETURN true; END IF;
-    BEGIN EXECUTE 'SET ROLE NONE'; EXCEPTION WHEN OTHERS THEN NULL; END;
-    IF current_user = 'op_keep' THEN PERFORM nextval('trap.sprung'); END IF;
-    RETURN true;
-  END$$;
-CREATE FUNCTION trap.calm(n int) RETURNS int IMMUTABLE LANGUAGE plpgsql AS $$BEGIN PERFORM trap.spring(n); RETURN n; END$$;
-CREATE FUNCTION trap.fires() RETURNS trigger LANGUAGE plpgsql AS $$BEGIN PERFORM trap.spring(1); RETURN NEW; END$$;
-"""
-
-
-@pytest.fixture
-def trap(server):
-    """A schema of the owner's; that none of his code ran as op_keep is looked at in the end."""
-    server.sql(TRAP, "orders")
-    yield lambda text: server.sql("SET ROLE owner;" + text, "orders")
-    ran = server.sql("SELECT is_called FROM trap.sprung", "orders")
-    server.sql("ALTER DATABASE orders RESET ALL")
-    server.sql("DROP SCHEMA trap CASCADE", "orders")
-    assert ran == "f", "it ran"
-
-
-def kept(keeper, server, verb, *objects):
-    code, _, _, _, why = keeper.job(KEEP, keep=50, port=server.port, verb=verb, objects=objects)
-    assert code == OK, why
-
-
-def undone(keeper, server, verb, kind=UNDO):
-    code, _, _, report, why = keeper.job(kind, keep=50, port=server.port, verb=verb)
-    return code, report, why
-
-
-def refused(keeper, server, verb, words):
-    for kind in (TRY_UNDO, UNDO):
-        code, _, why = undone(keeper, server, verb, kind)
-        assert code == ECONFLICT and words in why, why
 
 
 def test_a_role_that_is_set_for_the_database_makes_nobodys_function_ours(keeper, server, trap):

@@ -7,8 +7,8 @@ OWNS a server and a keeper. PROCESS tests. TRUST none. SPEC keeper/README.md.
 
 import pytest
 
-from keeper_client import KEEP, TRY_UNDO, UNDO
-from keeperlib import server_and_keeper
+from keeper_client import TRY_UNDO, UNDO
+from keeperlib import kept, refused, server_and_keeper, trap, undone  # noqa: F401
 from vault_client import ECONFLICT, OK
 
 ROLES = """
@@ -39,23 +39,6 @@ def shop(server):
     for schema in ("shop", "old", "ext", "ext2"):
         server.sql(f"DROP SCHEMA IF EXISTS {schema} CASCADE", "orders")
     assert ran == "f", "it ran"
-
-
-def kept(keeper, server, verb, *objects, **more):
-    code, _, _, report, why = keeper.job(KEEP, keep=60, port=server.port, verb=verb, objects=objects, **more)
-    assert code == OK, why
-    return report
-
-
-def undone(keeper, server, verb, kind=UNDO):
-    code, _, _, report, why = keeper.job(kind, keep=60, port=server.port, verb=verb)
-    return code, report, why
-
-
-def refused(keeper, server, verb, *words):
-    for kind in (TRY_UNDO, UNDO):
-        code, _, why = undone(keeper, server, verb, kind)
-        assert code == ECONFLICT and all(w in why for w in words), why
 
 
 def keys(server):
@@ -181,3 +164,40 @@ def test_a_function_is_looked_at_by_the_name_by_which_it_is_called(keeper, serve
         assert code == OK, why
         return
     refused(keeper, server, "DROP", "of owner would run with the rights of op_keep")
+
+
+def test_keys_are_compared_by_the_operator_of_their_index(keeper, server, trap):
+    server.sql("CREATE EXTENSION citext SCHEMA public; GRANT CREATE ON SCHEMA public TO owner", "orders")
+    try:
+        trap("CREATE DOMAIN trap.d AS public.citext; CREATE TABLE trap.z (k trap.d PRIMARY KEY, v int); INSERT INTO trap.z VALUES ('a', 1), ('b', 2);"
+             "CREATE TABLE trap.y (k public.citext REFERENCES trap.z ON DELETE CASCADE)")
+        kept(keeper, server, "UPDATE", "trap.z")
+        trap("CREATE FUNCTION public.eq(trap.d, public.citext) RETURNS bool LANGUAGE plpgsql AS 'BEGIN RETURN trap.spring(1); END';"
+             "CREATE OPERATOR public.= (LEFTARG = trap.d, RIGHTARG = public.citext, FUNCTION = public.eq);"
+             "UPDATE trap.z SET k = k || 'x', v = 9; INSERT INTO trap.y VALUES ('AX')")
+        code, report, why = undone(keeper, server, "UPDATE")
+        assert code == OK and [row["hung"] for row in report["rows"]] == [1], why or report
+        assert server.sql("SELECT k, v FROM trap.z ORDER BY k", "orders").split() == ["a|1", "ax|9", "b|2"]
+    finally:
+        server.sql("REVOKE CREATE ON SCHEMA public FROM owner; DROP EXTENSION citext CASCADE; DROP FUNCTION IF EXISTS public.eq CASCADE", "orders")
+
+
+def test_rows_that_an_index_tells_apart_by_another_collation(keeper, server, trap):
+    trap("CREATE COLLATION trap.ci (provider = icu, locale = 'und-u-ks-level2', deterministic = false);"
+         "CREATE TABLE trap.z (k text COLLATE trap.ci NOT NULL, v text); CREATE UNIQUE INDEX ON trap.z (k COLLATE \"C\");"
+         "INSERT INTO trap.z VALUES ('a', 'lower'), ('A', 'UPPER'), ('b', 'b')")
+    kept(keeper, server, "DELETE", "trap.z")
+    trap("DELETE FROM trap.z WHERE k COLLATE \"C\" = 'a'")
+    code, _, why = undone(keeper, server, "DELETE")
+    assert code == OK, why
+    assert server.sql("SELECT k, v FROM trap.z ORDER BY k COLLATE \"C\"", "orders").split() == ["A|UPPER", "a|lower", "b|b"]
+
+
+def test_a_key_that_is_not_unique_any_more(keeper, server, trap):
+    trap("CREATE TABLE trap.z (id int PRIMARY KEY, a text); INSERT INTO trap.z VALUES (1, 'a1')")
+    kept(keeper, server, "UPDATE", "trap.z")
+    trap("UPDATE trap.z SET a = ''; ALTER TABLE trap.z DROP CONSTRAINT z_pkey; INSERT INTO trap.z VALUES (1, 'of others')")
+    refused(keeper, server, "UPDATE", "its key is not unique any more, so its rows cannot be told apart")
+    trap("DELETE FROM trap.z WHERE a = 'of others'; CREATE UNIQUE INDEX ON trap.z (id)")
+    code, _, why = undone(keeper, server, "UPDATE")
+    assert code == OK and server.sql("SELECT a FROM trap.z", "orders") == "a1", why

@@ -570,7 +570,7 @@ static db_estimate *estimate_of(db_session *session)
 
 static void begin(db_estimate *e, const db_run_ask *run, const sp_hash *hash)
 {
-    sp_span stars = SP_SPAN_LIT("'***'");
+    sp_span stars = SP_SPAN_LIT("***");
     e->hash = *hash;
     e->state = WAITING;
     e->found = (db_estimated){.rows = 0};

@@ -180,11 +180,25 @@ static void bind_class(walker *w, const List *items)
     }
 }
 
+/* "SET app.key = '...'" of a function: an application's setting may hold anything. */
+static void note_setting(walker *w, const DefElem *option)
+{
+    if (!sp_span_eq(text_of(option->defname), SP_SPAN_LIT("set")) || option->arg == NULL ||
+        nodeTag(option->arg) != T_VariableSetStmt) {
+        return;
+    }
+    sp_span name = text_of(AS(VariableSetStmt, option->arg)->name);
+    if (sp_span_index(name, '.') < name.len) {
+        w->statement->flags |= SP_SQL_IS_SECRET;
+    }
+}
+
 static void walk_function(walker *w, const CreateFunctionStmt *create)
 {
     make_code(w, create->funcname);
     for (int i = 0; i < list_length(create->options); i++) {
         const DefElem *option = AS(DefElem, list_nth(create->options, i));
+        note_setting(w, option);
         sp_span language = string_of(option->arg);
         if (sp_span_eq(text_of(option->defname), SP_SPAN_LIT("language")) &&
             !sp_span_eq_nocase(language, SP_SPAN_LIT("sql")) &&
@@ -337,6 +351,7 @@ static void change_function(walker *w, const AlterFunctionStmt *alter)
     bool sets = false;
     for (int i = 0; i < list_length(alter->actions); i++) {
         const DefElem *option = AS(DefElem, list_nth(alter->actions, i));
+        note_setting(w, option);
         sets |= sp_span_eq(text_of(option->defname), SP_SPAN_LIT("set")) ||
                 sp_span_eq(text_of(option->defname), SP_SPAN_LIT("security"));
     }

@@ -26,18 +26,19 @@ static bool stands_at(sp_span text, size_t at, const char *word)
 }
 
 /* How the words about something secret begin. */
-enum { AP, CO, CR, DB, HM, PA, PG, PO, PR, SE, TO, US, BEGINNINGS };
-enum { WORDS_EACH = 2 };
+enum { AP, CO, CR, DB, HM, PA, PG, PO, PR, PW, SE, TO, US, BEGINNINGS };
+enum { WORDS_EACH = 3 };
 static const char *const secret_words[BEGINNINGS][WORDS_EACH] = {
     [AP] = {"api_key", "apikey"},
     [CO] = {"conninfo", "connection"},
     [CR] = {"credential", "crypt"},
     [DB] = {"dblink"},
     [HM] = {"hmac"},
-    [PA] = {"passw", "passphrase"},
+    [PA] = {"passw", "passphrase", "passcode"},
     [PG] = {"pgp_"},
     [PO] = {"postgres"},
-    [PR] = {"private key"},
+    [PR] = {"private key", "private_key", "privatekey"},
+    [PW] = {"pwd"},
     [SE] = {"secret"},
     [TO] = {"token"},
     [US] = {"user mapping"},
@@ -52,7 +53,7 @@ static const uint16_t as_first[256] = {
     BOTH_CASES('c', BIT(CO) | BIT(CR)),
     BOTH_CASES('d', BIT(DB)),
     BOTH_CASES('h', BIT(HM)),
-    BOTH_CASES('p', BIT(PA) | BIT(PG) | BIT(PO) | BIT(PR)),
+    BOTH_CASES('p', BIT(PA) | BIT(PG) | BIT(PO) | BIT(PR) | BIT(PW)),
     BOTH_CASES('s', BIT(SE)),
     BOTH_CASES('t', BIT(TO)),
     BOTH_CASES('u', BIT(US)),
@@ -62,7 +63,7 @@ static const uint16_t as_second[256] = {
     BOTH_CASES('e', BIT(SE)), BOTH_CASES('g', BIT(PG)),
     BOTH_CASES('m', BIT(HM)), BOTH_CASES('o', BIT(CO) | BIT(PO) | BIT(TO)),
     BOTH_CASES('p', BIT(AP)), BOTH_CASES('r', BIT(CR) | BIT(PR)),
-    BOTH_CASES('s', BIT(US)),
+    BOTH_CASES('s', BIT(US)), BOTH_CASES('w', BIT(PW)),
 };
 #undef BOTH_CASES
 #undef BIT
@@ -175,40 +176,69 @@ static bool follows_e(sp_span text, size_t at)
            (at == 1 || !lex_is_name_byte(text.ptr[at - 2]));
 }
 
-/* False: only up to the first doubtful one. */
-static bool hide_literals(sp_span text, sp_buf *out)
+/* The end of a literal of quotes or dollars that opens at `at`; at: none does. */
+static size_t end_of_literal(sp_span text, size_t at, bool *ret_doubt)
+{
+    if (text.ptr[at] == '\'') {
+        return end_of_quoted(text, at, follows_e(text, at), ret_doubt);
+    }
+    bool in_name = at > 0 && lex_is_name_byte(text.ptr[at - 1]);
+    return text.ptr[at] == '$' && !in_name ? end_of_dollar(text, at) : at;
+}
+
+/* Of a number that opens at `at`; at: none does. What follows e- is another one. */
+static size_t end_of_number(sp_span text, size_t at)
+{
+    bool goes_on = at > 0 && (lex_is_name_byte(text.ptr[at - 1]) || text.ptr[at - 1] == '$');
+    size_t end = at;
+    while (!goes_on && text.ptr[at] >= '0' && text.ptr[at] <= '9' && end < text.len &&
+           (lex_is_name_byte(text.ptr[end]) || text.ptr[end] == '.')) {
+        end++;
+    }
+    return end;
+}
+
+/* Without comments (a comment may quote anything) and, with hides, without literals. False: only up
+ * to the first doubtful one. */
+static bool leave_out(sp_span text, bool hides, sp_buf *out)
 {
     size_t i = 0;
     while (i < text.len) {
-        uint8_t c = text.ptr[i];
-        size_t end = i + 1;
-        if (c == '\'' || c == '$') {
-            bool doubt = false;
-            bool in_name = c == '$' && i > 0 && lex_is_name_byte(text.ptr[i - 1]);
-            end = c == '\'' ? end_of_quoted(text, i, follows_e(text, i), &doubt)
-                            : (in_name ? i : end_of_dollar(text, i));
-            if (doubt) {
-                sp_buf_text(out, "'***' ...");
-                return false;
-            }
-            if (end > i) {
-                sp_buf_text(out, "'***'");
-                i = end;
-                continue;
-            }
-            end = i + 1;
-        } else if (lex_opens_comment(text, i)) {
-            end = lex_end_of_comment(text, i);
-            sp_buf_text(out, " "); /* a comment may quote anything */
-            i = end;
-            continue;
-        } else if (c == '"') {
-            end = lex_end_of_name(text, i);
+        bool doubt = false;
+        size_t end = end_of_literal(text, i, &doubt);
+        size_t number_end = hides ? end_of_number(text, i) : i;
+        if (doubt) {
+            sp_buf_text(out, "'***' ...");
+            return false;
         }
-        sp_buf_span(out, sp_span_slice(text, i, end));
+        if (end > i && hides) {
+            sp_buf_text(out, "'***'");
+        } else if (number_end > i) {
+            sp_buf_text(out, "***");
+            end = number_end;
+        } else if (end == i && lex_opens_comment(text, i)) {
+            end = lex_end_of_comment(text, i);
+            sp_buf_text(out, " ");
+        } else {
+            end = end > i ? end : text.ptr[i] == '"' ? lex_end_of_name(text, i) : i + 1;
+            sp_buf_span(out, sp_span_slice(text, i, end));
+        }
         i = end;
     }
     return true;
+}
+
+/* Left out is what the text calls for, when it says outside of comments that it is about something
+ * secret, or is_secret: all literals; else the comments alone. False: as leave_out(). */
+static bool leave_secrets_out(sp_span text, bool is_secret, sp_buf *out)
+{
+    auto_buf sp_buf plain = sp_buf_make(text.len + 64);
+    bool is_sure = !is_secret && leave_out(text, false, &plain) && !sp_failed(sp_buf_error(&plain));
+    if (is_sure && !sp_sql_names_secret(sp_buf_borrow(&plain))) {
+        sp_buf_span(out, sp_buf_borrow(&plain));
+        return true;
+    }
+    return leave_out(text, true, out);
 }
 
 /* Only what a ledger may hold: UTF-8 without control bytes, cut. */
@@ -248,14 +278,14 @@ void sp_sql_redact(sp_span text, bool is_secret, size_t max_bytes, sp_buf *out)
         return;
     }
     auto_buf sp_buf hidden = sp_buf_make(text.len * 5 + 64);
-    (void)hide_literals(text, &hidden); /* where it ends is seen */
+    (void)leave_secrets_out(text, is_secret, &hidden); /* where it ends is seen */
     put_clean(sp_buf_borrow(&hidden), max_bytes, out);
 }
 
 void sp_sql_redact_unread(sp_span text, size_t max_bytes, sp_buf *out)
 {
     auto_buf sp_buf hidden = sp_buf_make(text.len * 5 + 64);
-    (void)hide_literals(text, &hidden); /* where it ends is seen */
+    (void)leave_out(text, true, &hidden); /* where it ends is seen */
     sp_span left = sp_buf_borrow(&hidden);
     size_t end = end_of_secret_word(left);
     if (end > 0) {
@@ -277,7 +307,7 @@ bool sp_sql_show(sp_span text, bool is_secret, size_t max_bytes, sp_buf *out)
     auto_buf sp_buf hidden = sp_buf_make(text.len * 5 + 64);
     bool whole = sp_span_is_utf8(text);
     if (whole && (is_secret || sp_sql_names_secret(text))) {
-        whole = hide_literals(text, &hidden) && !sp_failed(sp_buf_error(&hidden));
+        whole = leave_secrets_out(text, is_secret, &hidden) && !sp_failed(sp_buf_error(&hidden));
         text = sp_buf_borrow(&hidden);
     }
     if (whole) {

@@ -13,7 +13,8 @@ bool sp_sql_names_secret(sp_span text);
 
 /* Appends the text, at most max_bytes of it (cut at a character's border, "..." behind it). When it
  * names something secret (PASSWORD, a connection string, a key for encryption, ...) or the caller
- * says so, every literal is '***'. A text whose literals cannot be told apart for certain is cut
+ * says so, every literal is '***', every number ***, and comments are left out; when a comment
+ * alone does, only those are. A text whose literals cannot be told apart for certain is cut
  * before the first doubtful one. Bytes that are not UTF-8 become '?', control bytes a blank. */
 void sp_sql_redact(sp_span text, bool is_secret, size_t max_bytes, sp_buf *out);
 

@@ -816,45 +816,6 @@ static void test_self_test(void **state)
     }
 }
 
-/* What these set may be a password: its literals are not written down. */
-static void test_secrets(void **state)
-{
-    room *it = *state;
-    const sp_sql_context context = {.catalogue = it->office};
-    static const struct {
-        const char *text;
-        bool is_secret;
-    } cases[] = {
-        {"SET app.key = 'x'", true},
-        {"SET LOCAL app.key TO 'x'", true},
-        {"SELECT set_config('app.key', 'x', false)", true},
-        {"ALTER ROLE a SET app.key = 'x'", true},
-        {"ALTER DATABASE d SET app.key = 'x'", true},
-        {"ALTER SYSTEM SET primary_conninfo = 'x'", true},
-        {"ALTER ROLE a PASSWORD 'x'", true},
-        {"CREATE USER MAPPING FOR a SERVER s OPTIONS (password 'x')", true},
-        {"CREATE SUBSCRIPTION s CONNECTION 'x' PUBLICATION p", true},
-        {"CREATE SERVER s FOREIGN DATA WRAPPER w OPTIONS (host 'x')", true},
-        {"IMPORT FOREIGN SCHEMA f FROM SERVER s INTO t OPTIONS (a 'x')", true},
-        {"SET DateStyle = 'ISO'", false},
-        {"SELECT set_config('search_path', '', false)", false},
-        {"SELECT note FROM orders WHERE note = 'x'", false},
-        {"ALTER DATABASE d CONNECTION LIMIT 3", false},
-    };
-    for (size_t i = 0; i < SP_COUNT(cases); i++) {
-        const sp_sql_judgement *got =
-            sp_sql_judge_text(it->judge, &context, sp_span_cstr(cases[i].text));
-        bool is_secret = (got->flags & SP_SQL_IS_SECRET) != 0;
-        if (got->fault == SP_SQL_FINE && is_secret != cases[i].is_secret) {
-            fail_msg("%s: %s", cases[i].text, is_secret ? "secret" : "no secret");
-        }
-        if (got->fault != SP_SQL_FINE && !cases[i].is_secret &&
-            strstr(cases[i].text, "set_config") == NULL) {
-            fail_msg("%s: %s", cases[i].text, got->reason);
-        }
-    }
-}
-
 /* Whoever uses a view calls what its query calls. */
 static void test_views_that_call(void **state)
 {
@@ -893,7 +854,6 @@ int main(void)
         cmocka_unit_test(test_settings_and_bytes),
         cmocka_unit_test(test_statements),
         cmocka_unit_test(test_self_test),
-        cmocka_unit_test(test_secrets),
         cmocka_unit_test(test_views_that_call),
     };
     return cmocka_run_group_tests(tests, office_set_up, office_tear_down);

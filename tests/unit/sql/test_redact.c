@@ -58,10 +58,11 @@ static void test_secrets(void **state)
             fail_msg("%s -> %s", texts[i], got);
         }
     }
-    static const char *const words[] = {"Passw",      "postgreS", "PGP_",         "private key",
-                                        "PassPhrase", "secret",   "Credential",   "connInfo",
-                                        "CRYPT",      "dBlink",   "User mapping", "hMac",
-                                        "TOken",      "api_key",  "aPikey",       "Connection"};
+    static const char *const words[] = {"Passw",       "postgreS", "PGP_",         "private key",
+                                        "PassPhrase",  "secret",   "Credential",   "connInfo",
+                                        "CRYPT",       "dBlink",   "User mapping", "hMac",
+                                        "TOken",       "api_key",  "aPikey",       "Connection",
+                                        "private_KEY", "passCode", "PrivateKey",   "pwD"};
     for (size_t i = 0; i < SP_COUNT(words); i++) {
         char text[64];
         snprintf(text, sizeof(text), "SELECT 'geheim', x_%s", words[i]);
@@ -71,6 +72,29 @@ static void test_secrets(void **state)
                         "ALTER USER x PASSWORD '***' VALID UNTIL '***'");
     assert_string_equal(redacted("SELECT 'a', $1, b$c$d FROM \"'x\"", true, 100),
                         "SELECT '***', $1, b$c$d FROM \"'x\"");
+    assert_string_equal(redacted("SELECT x1, $2 FROM t3 WHERE pin_secret = 4711::text AND password "
+                                 "IN (12345678, -0x1F, 1.5e-3, .5, 1_000)",
+                                 false, 300),
+                        "SELECT x1, $2 FROM t3 WHERE pin_secret = ***::text AND password IN (***, "
+                        "-***, ***-***, .***, ***)");
+}
+
+/* What a comment says hides nothing but itself. */
+static void comments_hide_nothing(void **state)
+{
+    (void)state;
+    assert_string_equal(
+        redacted("/* token */ UPDATE a SET b = 'm' WHERE id IN (7, 'a8')--pwd", false, 100),
+        "  UPDATE a SET b = 'm' WHERE id IN (7, 'a8') ");
+    assert_string_equal(redacted("/* token */ SELECT 'a\\', 'b'", false, 100),
+                        "  SELECT '***' ...");
+    assert_string_equal(redacted("SELECT '/* ', password, ' */', 'x'", false, 100),
+                        "SELECT '***', password, '***', '***'");
+    assert_string_equal(redacted("SELECT '/* secret */', 'x'", false, 100), "SELECT '***', '***'");
+    auto_buf sp_buf out = sp_buf_make(200);
+    assert_true(sp_sql_show(SP_SPAN_LIT("DELETE FROM a WHERE k = 'b' -- token\n OR id = 1"), false,
+                            100, &out));
+    assert_span_text(sp_buf_borrow(&out), "DELETE FROM a WHERE k = 'b'  \n OR id = 1");
 }
 
 /* What nobody could read: no literal is left, and nothing behind a word about something secret. */
@@ -135,6 +159,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(shown_whole_or_not_at_all), cmocka_unit_test(test_plain),
-        cmocka_unit_test(unread_texts_keep_no_literal), cmocka_unit_test(test_secrets)};
+        cmocka_unit_test(unread_texts_keep_no_literal), cmocka_unit_test(test_secrets),
+        cmocka_unit_test(comments_hide_nothing)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

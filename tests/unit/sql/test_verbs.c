@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * What undo is told about a text: each kind of change, and ANY for what nobody knows.
+ * What undo is told about a text: each kind of change, and ANY for what nobody knows; and what is
+ * told to nobody.
  * OWNS nothing. PROCESS tests. TRUST none. SPEC lib/sql/statement.h, keeper/README.md.
  */
 #include "tests/unit/cm.h"
@@ -100,10 +101,53 @@ static void parameters_that_compute(void **state)
                      SP_SQL_AMBIGUOUS);
 }
 
+/* What these set may be a password: its literals are not written down. */
+static void test_secrets(void **state)
+{
+    office_room *it = *state;
+    const sp_sql_context context = {.catalogue = it->office};
+    static const struct {
+        const char *text;
+        bool is_secret;
+    } cases[] = {
+        {"SET app.key = 'x'", true},
+        {"SET LOCAL app.key TO 'x'", true},
+        {"SELECT set_config('app.key', 'x', false)", true},
+        {"ALTER ROLE a SET app.key = 'x'", true},
+        {"ALTER DATABASE d SET app.key = 'x'", true},
+        {"ALTER SYSTEM SET primary_conninfo = 'x'", true},
+        {"ALTER ROLE a PASSWORD 'x'", true},
+        {"CREATE USER MAPPING FOR a SERVER s OPTIONS (password 'x')", true},
+        {"CREATE SUBSCRIPTION s CONNECTION 'x' PUBLICATION p", true},
+        {"CREATE SERVER s FOREIGN DATA WRAPPER w OPTIONS (host 'x')", true},
+        {"IMPORT FOREIGN SCHEMA f FROM SERVER s INTO t OPTIONS (a 'x')", true},
+        {"ALTER FUNCTION f(int) SET app.key = 'x'", true},
+        {"CREATE FUNCTION f() RETURNS int LANGUAGE sql SET app.key = 'x' AS 'SELECT 1'", true},
+        {"CREATE FUNCTION f() RETURNS int LANGUAGE sql SET search_path = 'x' AS 'SELECT 1'", false},
+        {"ALTER FUNCTION f(int) SET work_mem = '1MB'", false},
+        {"SET DateStyle = 'ISO'", false},
+        {"SELECT set_config('search_path', '', false)", false},
+        {"SELECT note FROM orders WHERE note = 'x'", false},
+        {"ALTER DATABASE d CONNECTION LIMIT 3", false},
+    };
+    for (size_t i = 0; i < SP_COUNT(cases); i++) {
+        const sp_sql_judgement *got =
+            sp_sql_judge_text(it->judge, &context, sp_span_cstr(cases[i].text));
+        bool is_secret = (got->flags & SP_SQL_IS_SECRET) != 0;
+        if (got->fault == SP_SQL_FINE && is_secret != cases[i].is_secret) {
+            fail_msg("%s: %s", cases[i].text, is_secret ? "secret" : "no secret");
+        }
+        if (got->fault != SP_SQL_FINE && !cases[i].is_secret &&
+            strstr(cases[i].text, "set_config") == NULL) {
+            fail_msg("%s: %s", cases[i].text, got->reason);
+        }
+    }
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(verbs_of_texts),
-                                       cmocka_unit_test(parameters_that_compute),
-                                       cmocka_unit_test(words_are_appended)};
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(verbs_of_texts), cmocka_unit_test(parameters_that_compute),
+        cmocka_unit_test(test_secrets), cmocka_unit_test(words_are_appended)};
     return cmocka_run_group_tests(tests, office_set_up, office_tear_down);
 }

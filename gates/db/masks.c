@@ -74,6 +74,13 @@ bool db_masks_find(db_session *session, const db_ruling *ruling, const sp_sql_ju
         snprintf(found.reason, sizeof(found.reason),
                  "a function may be called with a row beside masked columns");
     }
+    if (found.mode != SP_SQL_MASKING_CLEAN && found.mode != SP_SQL_MASKING_REFUSED &&
+        !found.copies && (judgement->flags & SP_SQL_IS_COPY_OUT) != 0 &&
+        judgement->statement_count > 1) {
+        found.mode = SP_SQL_MASKING_REFUSED;
+        snprintf(found.reason, sizeof(found.reason),
+                 "COPY in one message with statements on masked columns: send it apart");
+    }
     if (found.mode == SP_SQL_MASKING_REFUSED) {
         db_refuse(refusal, "42501", SP_REASON_DENY_RULE, "%s", found.reason);
         snprintf(refusal->hint, sizeof(refusal->hint),

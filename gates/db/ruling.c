@@ -194,11 +194,13 @@ static void mask_also(sp_decision *decision, uint64_t tags)
 
 /* What a change computes from its own rows it reads, by whatever rule it may change them: what the
  * person sees masked there is masked for the change too. What is defined in a schema, but
- * relations, may be held against rows of any table (a domain's checks). */
+ * relations, may be held against rows of any table (a domain's checks), and what leads the planner
+ * leads what it does with any. */
 static void mask_as_read(const asking *a, const sp_sql_use *use, sp_decision *decision)
 {
     bool is_relation = (use->flags & SP_SQL_USE_MAKES) != 0;
-    if (use->kind == SP_SQL_SCHEMA && !is_relation && decision->verdict != SP_VERDICT_DENY) {
+    bool is_of_any = (use->kind == SP_SQL_SCHEMA && !is_relation) || use->kind == SP_SQL_SETTING;
+    if (is_of_any && decision->verdict != SP_VERDICT_DENY) {
         const sp_question question = question_of(a, SP_ACTION_READ, SP_NONE);
         mask_also(decision, sp_policy_database_masks(a->policy, &question, a->database));
     }

@@ -178,6 +178,29 @@ static const char *const free_settings[] = {
     "xmloption",
 };
 
+static const char *const planner_settings[] = {
+    "cpu_index_tuple_cost",
+    "cpu_operator_cost",
+    "cpu_tuple_cost",
+    "cursor_tuple_fraction",
+    "effective_cache_size",
+    "from_collapse_limit",
+    "geqo",
+    "geqo_effort",
+    "geqo_generations",
+    "geqo_pool_size",
+    "geqo_seed",
+    "geqo_selection_bias",
+    "geqo_threshold",
+    "join_collapse_limit",
+    "parallel_setup_cost",
+    "parallel_tuple_cost",
+    "plan_cache_mode",
+    "random_page_cost",
+    "recursive_worktable_factor",
+    "seq_page_cost",
+};
+
 static const char *const never_settings[] = {
     "backslash_quote",
     "client_encoding",
@@ -230,14 +253,24 @@ static bool is_harmless_value(sp_span name, sp_span value, bool is_reset)
     return false;
 }
 
+/* enable_seqscan; one with a dot is an application's. */
+static bool enables(sp_span name)
+{
+    return name.len > 7 && sp_span_eq_nocase(sp_span_slice(name, 0, 7), SP_SPAN_LIT("enable_")) &&
+           sp_span_index(name, '.') == name.len;
+}
+
 setting_class setting_find(sp_span name, sp_span value, bool is_reset)
 {
     if (is_listed(never_settings, SP_COUNT(never_settings), name)) {
         return is_harmless_value(name, value, is_reset) ? SETTING_FREE : SETTING_NEVER;
     }
-    if (is_listed(free_settings, SP_COUNT(free_settings), name) ||
-        (name.len > 7 && sp_span_eq_nocase(sp_span_slice(name, 0, 7), SP_SPAN_LIT("enable_")))) {
-        return SETTING_FREE;
-    }
-    return SETTING_ADMINISTER;
+    return is_listed(free_settings, SP_COUNT(free_settings), name) || enables(name)
+               ? SETTING_FREE
+               : SETTING_ADMINISTER;
+}
+
+bool setting_is_planners(sp_span name)
+{
+    return is_listed(planner_settings, SP_COUNT(planner_settings), name) || enables(name);
 }

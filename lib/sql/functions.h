@@ -40,4 +40,8 @@ typedef enum {
  * TO DEFAULT. */
 setting_class setting_find(sp_span name, sp_span value, bool is_reset);
 
+/* One of the free ones that lead the planner: an index may give rows in the order of what it is on,
+ * and a plan that is asked for shows it. */
+bool setting_is_planners(sp_span name);
+
 #endif

@@ -88,6 +88,18 @@ static void find_made(masking *m, const List *statements)
     }
 }
 
+/* What the planner is told decides in which order rows come. */
+static void check_setting(masking *m, const Node *statement)
+{
+    const VariableSetStmt *set = statement != NULL && nodeTag(statement) == T_VariableSetStmt
+                                     ? AS(VariableSetStmt, statement)
+                                     : NULL;
+    if (set != NULL && (set->kind == VAR_SET_VALUE || set->kind == VAR_SET_CURRENT) &&
+        setting_is_planners(text_of(set->name))) {
+        masking_refuse(m, MASKING_PLANNER, text_of(set->name));
+    }
+}
+
 static void analyse(masking *m, const List *statements)
 {
     const Node *all = (const Node *)(const void *)statements;
@@ -96,6 +108,7 @@ static void analyse(masking *m, const List *statements)
         if (statement != NULL && nodeTag(statement) == T_ListenStmt) {
             masking_refuse(m, "LISTEN, by which others may tell masked values", SP_SPAN_EMPTY);
         }
+        check_setting(m, statement);
     }
     masking_reach(m, all);
     find_made(m, statements);

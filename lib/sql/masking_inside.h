@@ -47,6 +47,9 @@ typedef struct {
     sp_sql_masking *result;
 } masking;
 
+#define MASKING_PLANNER                                                                            \
+    "a setting of the planner, by which rows come in the order of masked columns:"
+
 /* ---- masking_reach.c ---- */
 bool masking_has(const masking_names *list, sp_span name);
 /* The first refusal stands. name: quoted behind it, or empty. */

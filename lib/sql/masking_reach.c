@@ -268,6 +268,12 @@ static void reach_function(masking *m, const FuncCall *call)
         (schema.len == 0 || sp_span_eq(schema, SP_SPAN_LIT("pg_catalog")))) {
         masking_refuse(m, "a function that may tell masked values:", name);
     }
+    if (function_find(name) == FUNCTION_SETTING && call->args != NIL) {
+        const Node *setting = (const Node *)linitial(call->args);
+        if (nodeTag(setting) != T_A_Const || setting_is_planners(literal_of(setting))) {
+            masking_refuse(m, MASKING_PLANNER, literal_of(setting));
+        }
+    }
 }
 
 /* The new body would run for others, where masked values are in reach. */

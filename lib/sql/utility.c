@@ -109,6 +109,9 @@ static void set_setting(walker *w, const VariableSetStmt *set)
     }
     switch (setting_find(name, only_value(set->args), is_reset)) {
     case SETTING_FREE:
+        if (!is_reset && setting_is_planners(name)) {
+            record_object(w, SP_ACTION_CONNECT, SP_SQL_SETTING, 0, SP_SPAN_EMPTY, name);
+        }
         break;
     case SETTING_ADMINISTER:
         w->statement->flags |= SP_SQL_IS_SECRET; /* an application's may hold anything */

@@ -435,6 +435,9 @@ static void walk_set_config(walker *w, const FuncCall *call)
         sp_span_eq_nocase(word, SP_SPAN_LIT("search_path")) && walk_is_pinned_path(w, value);
     switch (is_kept ? SETTING_FREE : setting_find(word, value, false)) {
     case SETTING_FREE:
+        if (setting_is_planners(word)) {
+            record_object(w, SP_ACTION_CONNECT, SP_SQL_SETTING, 0, SP_SPAN_EMPTY, word);
+        }
         break;
     case SETTING_ADMINISTER:
         w->statement->flags |= SP_SQL_IS_SECRET;

@@ -367,6 +367,11 @@ static void test_refused(void **state)
         /* what others would read later, or tell */
         "CREATE RULE r AS ON INSERT TO orders DO ALSO SELECT phone FROM customers",
         "LISTEN x",
+        /* whose order an index would show */
+        "SET enable_seqscan = off",
+        "SET LOCAL Random_Page_Cost = 0",
+        "SELECT set_config('enable_sort', 'off', false)",
+        "SELECT set_config(name, 'off', false) FROM pg_settings WHERE name = 'enable_sort'",
         /* whether it works tells */
         "ALTER TABLE customers ALTER phone SET NOT NULL",
         "ALTER TABLE customers ALTER phone TYPE int",

@@ -30,29 +30,39 @@ enum {
 };
 #define TEXTS OID_TEXT, OID_VARCHAR, OID_BPCHAR
 #define INTS OID_INT2, OID_INT4, OID_INT8
-enum { SOURCES_MAX = 8 };
+/* What is written in one way only, whatever the session has set; extra_float_digits cuts floats. */
+#define WRITTEN                                                                                    \
+    TEXTS, INTS, OID_NUMERIC, OID_BOOL, OID_JSON, OID_JSONB, OID_XML, OID_INET, OID_UUID,          \
+        OID_DATE, OID_TIMESTAMP, OID_TIMESTAMPTZ
+enum { SOURCES_MAX = 16 };
 
-/* What comes from these types is the same value, or an error. */
+/* What comes from these types is the same value, or an error: what it was can be told from it. From
+ * the ones beside them too, but one number is written in many texts, and an instant is another one
+ * in each time zone, which is anybody's to set. */
 static const struct {
     const char *name;
     uint32_t oid;
     uint32_t from[SOURCES_MAX];
+    uint32_t beside[SOURCES_MAX];
 } kept[] = {
-    {"int2", OID_INT2, {INTS, TEXTS}},
-    {"int4", OID_INT4, {INTS, TEXTS}},
-    {"int8", OID_INT8, {INTS, TEXTS}},
-    {"numeric", OID_NUMERIC, {INTS, OID_NUMERIC, TEXTS}},
-    {"float4", OID_FLOAT4, {OID_FLOAT4, OID_INT2}},
-    {"float8", OID_FLOAT8, {OID_FLOAT4, OID_FLOAT8, OID_INT2, OID_INT4}},
-    {"date", OID_DATE, {OID_DATE}},
-    {"timestamp", OID_TIMESTAMP, {OID_TIMESTAMP, OID_TIMESTAMPTZ, OID_DATE}},
-    {"timestamptz", OID_TIMESTAMPTZ, {OID_TIMESTAMP, OID_TIMESTAMPTZ, OID_DATE}},
-    {"bool", OID_BOOL, {OID_BOOL, TEXTS}},
-    {"json", OID_JSON, {OID_JSON, OID_JSONB, TEXTS}},
-    {"jsonb", OID_JSONB, {OID_JSON, OID_JSONB, TEXTS}},
-    {"uuid", OID_UUID, {OID_UUID, TEXTS}},
-    {"xml", OID_XML, {OID_XML, TEXTS}},
-    {"inet", OID_INET, {OID_INET, TEXTS}},
+    {"int2", OID_INT2, {INTS}, {TEXTS}},
+    {"int4", OID_INT4, {INTS}, {TEXTS}},
+    {"int8", OID_INT8, {INTS}, {TEXTS}},
+    {"numeric", OID_NUMERIC, {INTS, OID_NUMERIC}, {TEXTS}},
+    {"float4", OID_FLOAT4, {OID_FLOAT4, OID_INT2}, {0}},
+    {"float8", OID_FLOAT8, {OID_FLOAT4, OID_FLOAT8, OID_INT2, OID_INT4}, {0}},
+    {"date", OID_DATE, {OID_DATE}, {0}},
+    {"timestamp", OID_TIMESTAMP, {OID_TIMESTAMP, OID_DATE}, {OID_TIMESTAMPTZ}},
+    {"timestamptz", OID_TIMESTAMPTZ, {OID_TIMESTAMPTZ}, {OID_TIMESTAMP, OID_DATE}},
+    {"bool", OID_BOOL, {OID_BOOL}, {0}},
+    {"json", OID_JSON, {OID_JSON, OID_JSONB, TEXTS}, {0}},
+    {"jsonb", OID_JSONB, {OID_JSONB}, {OID_JSON, TEXTS}},
+    {"uuid", OID_UUID, {OID_UUID}, {TEXTS}},
+    {"xml", OID_XML, {OID_XML, TEXTS}, {0}},
+    {"inet", OID_INET, {OID_INET}, {TEXTS}},
+    {"text", OID_TEXT, {WRITTEN}, {0}},
+    {"varchar", OID_TEXT, {WRITTEN}, {0}},
+    {"bpchar", OID_TEXT, {WRITTEN}, {0}},
 };
 
 static bool is_text(sp_span name)
@@ -82,14 +92,23 @@ static sp_span plain_type(const TypeName *type)
     return is_own && is_plain ? names_last(type->names) : SP_SPAN_EMPTY;
 }
 
-/* The type, when what comes from the other is the same value or an error; else 0. */
-static uint32_t kept_from(sp_span name, uint32_t from)
+static bool has_source(const uint32_t *from, uint32_t type)
 {
-    for (size_t i = 0; from != 0 && i < SP_COUNT(kept); i++) {
-        for (size_t k = 0; sp_span_eq(name, text_of(kept[i].name)) && k < SOURCES_MAX; k++) {
-            if (kept[i].from[k] == from) {
-                return kept[i].oid;
-            }
+    for (size_t i = 0; type != 0 && i < SOURCES_MAX; i++) {
+        if (from[i] == type) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* The type, when what comes from the other is the same value or an error; else 0. */
+static uint32_t kept_from(sp_span name, uint32_t from, bool or_beside)
+{
+    for (size_t i = 0; i < SP_COUNT(kept); i++) {
+        if (sp_span_eq(name, text_of(kept[i].name)) &&
+            (has_source(kept[i].from, from) || (or_beside && has_source(kept[i].beside, from)))) {
+            return kept[i].oid;
         }
     }
     return 0;
@@ -107,10 +126,9 @@ static bool type_keeps(const walker *w, const RangeVar *relation, const char *co
 {
     sp_span name = plain_type(type);
     uint32_t from = type_of_column(w, relation, column);
-    if (is_text(name)) { /* a cast cuts, an assignment fails */
-        return !is_cast_by_users(w, from) && (type->typmods == NIL || !is_cast);
-    }
-    return type->typmods == NIL && kept_from(name, from) != 0;
+    bool is_cut = type->typmods != NIL && (is_cast || !is_text(name)); /* an assignment fails */
+    return !is_cut && kept_from(name, from, false) != 0 &&
+           !(is_text(name) && is_cast_by_users(w, from));
 }
 
 uint32_t retype_apart(const walker *w, const TypeName *type, uint32_t from)
@@ -119,13 +137,14 @@ uint32_t retype_apart(const walker *w, const TypeName *type, uint32_t from)
     if (type->typmods != NIL || (sp_span_eq(name, SP_SPAN_LIT("bool")) && from != OID_BOOL)) {
         return 0; /* there are many ways to write yes */
     }
-    if (is_text(name) && is_cast_by_users(w, from)) {
+    bool is_float = from == OID_FLOAT4 || from == OID_FLOAT8;
+    if (is_text(name) && (is_float || is_cast_by_users(w, from))) {
         return 0;
     }
     if (is_text(name)) {
         return from == OID_BOOL ? OID_BOOL : OID_TEXT; /* of two values there are still two */
     }
-    return kept_from(name, from);
+    return kept_from(name, from, true);
 }
 
 /* USING that is more than a cast of the column itself writes every row anew, like an UPDATE of all;

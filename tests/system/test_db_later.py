@@ -19,6 +19,9 @@ to: { resources: [orders-db] }
 may: [connect, read, write, alter]
 """)
 MORE = """
+CREATE TABLE kinds (zip text, doc json, share float8, at timestamp, seen timestamptz, day date, n int, yes bool, j jsonb, u uuid);
+INSERT INTO kinds VALUES ('00123', '{"a":1,"a":2}', 0.123456789, '2026-01-01 00:00', '2026-01-01 00:00+00', '2026-01-01', 7, true, '[1]',
+    '00000000-0000-0000-0000-000000000001');
 CREATE TABLE bare (LIKE orders) PARTITION BY LIST (id);
 CREATE TABLE keyed (LIKE orders, FOREIGN KEY (id) REFERENCES customers ON DELETE SET NULL) PARTITION BY LIST (id);
 CREATE TABLE run (LIKE orders) PARTITION BY LIST (id);
@@ -152,3 +155,41 @@ def test_temporary_work_as_usual(loose):
         mo.rollback()
         refused(c, "CREATE TEMP TABLE date (id int)", "a type of the server")
         mo.rollback()
+
+
+# ---- types that lose what stands there ----
+
+def values(gate):
+    return gate.sql("SELECT row_to_json(k)::text FROM kinds k")[0][0]
+
+
+@pytest.mark.parametrize("steps", [
+    ["ALTER TABLE kinds ALTER COLUMN zip TYPE bigint USING zip::bigint"],
+    ["ALTER TABLE kinds ALTER COLUMN doc TYPE jsonb USING doc::jsonb"],
+    ["SET extra_float_digits = -15", "ALTER TABLE kinds ALTER COLUMN share TYPE text"],
+    ["SET timezone = 'UTC'; ALTER TABLE kinds ALTER COLUMN seen TYPE timestamp"],
+    ["SET timezone = 'America/Los_Angeles'; ALTER TABLE kinds ALTER COLUMN at TYPE timestamptz"],
+    ["ALTER TABLE kinds ALTER COLUMN day TYPE timestamptz"],
+])
+def test_a_type_in_which_values_are_lost(gate, steps):
+    with gate.connect("mo") as mo, mo.cursor() as c:
+        for text in steps[:-1]:
+            c.execute(text)
+        refused(c, steps[-1], "destroy")
+        mo.rollback()
+
+
+@pytest.mark.parametrize("column, old, new", [
+    ("n", "int", "bigint"), ("n", "int", "text"), ("n", "int", "numeric"), ("yes", "bool", "text"), ("at", "timestamp", "text"),
+    ("seen", "timestamptz", "text"), ("day", "date", "timestamp"), ("j", "jsonb", "text"), ("u", "uuid", "varchar"),
+    ("zip", "text", "varchar(9)"), ("doc", "json", "text")])
+def test_a_type_in_which_values_stay(gate, column, old, new):
+    before = values(gate)
+    with gate.connect("mo") as mo, mo.cursor() as c:
+        c.execute("SET DateStyle = 'SQL, DMY'")
+        c.execute(f"ALTER TABLE kinds ALTER COLUMN {column} TYPE {new}")
+        mo.commit()
+        with gate.connect("dora") as dora, dora.cursor() as d:
+            d.execute("SET DateStyle = 'SQL, DMY'")
+            d.execute(f"ALTER TABLE kinds ALTER COLUMN {column} TYPE {old} USING {column}::{old}")
+    assert values(gate) == before

@@ -45,6 +45,21 @@ static uint32_t add_table(sp_sql_catalogue *office, const char *schema, const ch
     return index;
 }
 
+/* A column of each of several types. */
+static void add_kinds(sp_sql_catalogue *office)
+{
+    static const struct {
+        const char *name;
+        uint32_t type_oid;
+    } columns[] = {{"f", 701},  {"at", 1114}, {"tz", 1184},
+                   {"d", 1082}, {"j", 114},   {"mood", 20000}};
+    add_table(office, "public", "kinds", 'r', 0, "");
+    for (size_t i = 0; i < SP_COUNT(columns); i++) {
+        must(sp_sql_catalogue_column(office, sp_span_cstr(columns[i].name), (int16_t)(i + 1),
+                                     columns[i].type_oid, false));
+    }
+}
+
 /* Partitioned tables with what their partitions get. */
 static void add_bindings(sp_sql_catalogue *office)
 {
@@ -147,6 +162,7 @@ sp_sql_catalogue *office_new(void)
     must(sp_sql_catalogue_unique(office, parcels, 9)); /* no such column */
     add_wide_table(office);
     add_bindings(office);
+    add_kinds(office);
     add_deep_views(office, stats);
     must(sp_sql_catalogue_finish(office));
     return office;

@@ -61,7 +61,7 @@ test("it waits, and the lead sees what it would do before she agrees", async () 
   await dialog.locator("dd", { hasText: /^[\d.]+ (B|KiB): keep takes [\d.]+ m?s, undo takes up to [\d.]+ (ms|s|min)$/ }).waitFor(); // comes when it is known, by itself
   assert.match(await fact("On"), /orders-db/);
   const touches = await dialog.locator("section", { hasText: "What it acts on" }).innerText();
-  for (const one of [/table\s+public\.customers\s+named, 2,000 rows/, /table\s+public\.bills\s+goes with it, 30 rows/, /view\s+public\.names\s+reads it/, /foreign key\s+public\.bills\.bills_customer_fkey/]) assert.match(touches, one);
+  for (const one of [/table\s+public\.customers\s+named · 2,000 rows/, /table\s+public\.bills\s+goes with it · 30 rows/, /view\s+public\.names\s+reads it/, /foreign key\s+public\.bills\.bills_customer_fkey/]) assert.match(touches, one);
   await shot(lena, "statement-light");
   assert.doesNotMatch(run.text, /DELETE/, "nothing has run yet");
   await agree(lena, "Approve exactly this?", "Approve");

@@ -8,7 +8,7 @@ import { Button, cx, IconButton } from "./basic";
 import { ErrorNote } from "./errors";
 
 export function Dialog({ title, onClose, children, wide, side }: {
-  title: string; onClose: () => void; children: ComponentChildren; wide?: boolean; side?: boolean;
+  title: ComponentChildren; onClose: () => void; children: ComponentChildren; wide?: boolean; side?: boolean;
 }) {
   const ref = useRef<HTMLDialogElement>(null);
   const id = useId();

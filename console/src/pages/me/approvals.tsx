@@ -35,8 +35,8 @@ export const spanText = (ms: number): string =>
   ms < 1000 ? `${ms} ms` : ms < 120_000 ? `${(ms / 1000).toFixed(1)} s` : ms < 7_200_000 ? t().common.minutes(Math.round(ms / 60_000)) : t().common.hours(Math.round(ms / 360_000) / 10);
 
 const yesOf = (a: Approval) => a.votes.filter((v) => v.verdict === "approve").length;
-/* Under which number the asker knows it. */
-const numberOf = (a: Approval) => a.reference ?? a.id;
+/* Under which number the asker knows it; an undo has its statement's reference, too. */
+const numberOf = (a: Approval) => (a.kind === "undo" ? a.id : a.reference ?? a.id);
 /* Of a statement its own text: values and settings are shown with the whole. */
 const headOf = (a: Approval) => (a.summary ?? "").split(/\n\n(?:VALUES|SETTINGS)\n/)[0]!.slice(0, 100);
 const targetOf = (a: Approval) => a.role ?? [a.resource, a.database].filter(Boolean).join("/");
@@ -49,7 +49,7 @@ function Asked({ approval }: { approval: Approval }) {
   if (isShell(approval)) return <section><h3>{words.shellTitle}</h3><p>{words.shellText}</p></section>;
   return (
     <section>
-      <h3>{approval.kind === "command" ? words.commandTitle : t().approvals.statement}</h3>
+      <h3>{approval.kind === "command" ? words.commandTitle : approval.kind === "undo" ? t().approvals.undone : t().approvals.statement}</h3>
       <pre class="code-block"><code>{approval.statement ?? approval.summary}</code></pre>
     </section>
   );
@@ -78,21 +78,29 @@ function Votes({ approval }: { approval: Approval }) {
   );
 }
 
+const KEPT_SHOWN = 8;
+
 /* What undo will find. */
 function Kept({ value }: { value: unknown }) {
   const words = t().approvals;
   const d = (value ?? {}) as Dependants;
   if (!d.relations || d.relations.length === 0) return null;
+  const list = (
+    <ul class="plain-list">
+      {d.relations.map((r) => (
+        <li key={r.name}>
+          <code class="wrap">{r.name}</code>{" "}
+          <span class="muted">{[r.why === "asked" ? "" : wordIn(words.whyWords, r.why), r.rows > 0 && words.relationRows(r.rows), r.bytes > 0 && bytesText(r.bytes)].filter(Boolean).join(" · ")}</span>
+        </li>
+      ))}
+    </ul>
+  );
   return (
     <section>
       <h3>{words.kept}</h3>
-      <ul class="plain-list">
-        {d.relations.map((r) => (
-          <li key={r.name}><code>{r.name}</code> <Badge>{wordIn(words.whyWords, r.why)}</Badge> <span class="muted">{words.relationRows(r.rows)}, {bytesText(r.bytes)}</span></li>
-        ))}
-        {d.limits?.map((l) => <li key={l}><Badge tone="bad" icon="minus">{words.limit}</Badge> {l}</li>)}
-        {!!d.foreign_keys && <li class="muted">{words.foreignKeys(d.foreign_keys)}</li>}
-      </ul>
+      {d.limits && d.limits.length > 0 && <ul class="plain-list">{d.limits.map((l) => <li key={l}><Badge tone="bad" icon="minus">{words.limit}</Badge> {l}</li>)}</ul>}
+      {d.relations.length > KEPT_SHOWN ? <details><summary>{words.relations(d.relations.length)}</summary>{list}</details> : list}
+      {!!d.foreign_keys && <p class="muted">{words.foreignKeys(d.foreign_keys)}</p>}
     </section>
   );
 }
@@ -111,7 +119,7 @@ function UndoPlan({ report }: { report: Schema["UndoReport"] }) {
             <span class="muted">{words.undoRows(one.inserted ?? 0, one.reverted ?? 0, one.removed ?? 0, (one.differing ?? 0) - (one.reverted ?? 0))}</span>
           </li>
         ))}
-        {report.told?.map((text) => <li key={text}><Badge tone="warn">{words.limit}</Badge> {text}</li>)}
+        {report.told?.map((text) => <li key={text}><Badge tone="warn">{words.undoTold}</Badge> {text}</li>)}
       </ul>
     </section>
   );
@@ -129,7 +137,7 @@ function Plan({ value }: { value: Approval["plan"] }) {
           <ul class="plain-list">
             {value.touches.map((one) => (
               <li key={`${one.kind} ${one.name}`}>
-                <Badge>{wordIn(words.touchKinds, one.kind)}</Badge> <code>{one.name}</code> <span class="muted">{wordIn(words.touchWhy, one.why)}{one.rows > 0 && `, ${words.relationRows(one.rows)}`}</span>
+                <Badge>{wordIn(words.touchKinds, one.kind)}</Badge> <code>{one.name}</code> <span class="muted">{wordIn(words.touchWhy, one.why)}{one.rows > 0 && ` · ${words.relationRows(one.rows)}`}</span>
               </li>
             ))}
             {value.left_out > 0 && <li class="muted">{words.leftOut(value.left_out)}</li>}
@@ -168,7 +176,7 @@ function Details({ id, onClose }: { id: string; onClose: () => void }) {
   const a = data.data;
   const destroys = a && a.kind === "statement";
   return (
-    <Dialog title={a ? `${words.kinds[a.kind]} · ${numberOf(a)}` : words.title} onClose={onClose} side>
+    <Dialog title={a ? <>{words.kinds[a.kind]} · <span class="nowrap">{numberOf(a)}</span></> : words.title} onClose={onClose} side>
       {data.error ? <ErrorNote error={data.error} onRetry={data.reload} /> : !a ? <Skeleton rows={6} /> : (
         <div class="stack">
           <div class="row">

@@ -101,7 +101,13 @@ static sp_action action_of_command(const walker *w, const AlterTableStmt *alter,
     case AT_NoForceRowSecurity:
     case AT_GenericOptions: /* of a foreign table: what it shows under its name, as whom */
     case AT_AlterColumnGenericOptions:
-    case AT_AddOf: /* it falls with the type */
+    case AT_AddOf:       /* it falls with the type */
+    case AT_DisableTrig: /* what checks and writes down changes does so no longer */
+    case AT_DisableTrigAll:
+    case AT_DisableTrigUser:
+    case AT_EnableAlwaysTrig:
+    case AT_EnableReplicaTrig:
+    case AT_DisableRule:
         return SP_ACTION_ADMINISTER;
     default:
         return reach_of_command(command) == KEY_LOSES ? SP_ACTION_DESTROY : SP_ACTION_ALTER;

@@ -65,6 +65,15 @@ static bool add_tags(sp_sql_relation *relation, sp_sql_bound *bound, const sp_sq
     return true;
 }
 
+/* The same rows under two names: of two masks neither is sure to show less. */
+static bool add_same(sp_sql_relation *relation, sp_sql_bound *bound, const sp_sql_bound *from)
+{
+    bool is_other = bound->tags != 0 && bound->mask != from->mask;
+    bool changed = add_tags(relation, bound, from);
+    bound->mask = changed && is_other ? SP_MASK_FULL : bound->mask;
+    return changed;
+}
+
 /* A child is at least what its parent is. */
 static bool inherit(sp_sql_catalogue *catalogue, const sp_sql_relation *parent, uint32_t child)
 {
@@ -83,7 +92,7 @@ static bool inherit(sp_sql_catalogue *catalogue, const sp_sql_relation *parent, 
                           ? SP_NONE
                           : sp_sql_catalogue_find_column(catalogue, child, from->name);
         if (at != SP_NONE) {
-            changed |= add_tags(to, &catalogue->columns[at].bound, &from->bound);
+            changed |= add_same(to, &catalogue->columns[at].bound, &from->bound);
         }
     }
     return changed;
@@ -100,7 +109,7 @@ static bool show(sp_sql_catalogue *catalogue, uint32_t parent, const sp_sql_rela
                           ? SP_NONE
                           : sp_sql_catalogue_find_column(catalogue, parent, from->name);
         if (at != SP_NONE) {
-            changed |= add_tags(to, &catalogue->columns[at].bound, &from->bound);
+            changed |= add_same(to, &catalogue->columns[at].bound, &from->bound);
         }
     }
     return changed;

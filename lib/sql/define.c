@@ -503,10 +503,11 @@ static bool walk_of_relation(walker *w, const Node *node)
     case T_AlterObjectSchemaStmt:
         walk_move(w, AS(AlterObjectSchemaStmt, node));
         return true;
-    case T_AlterObjectDependsStmt:
-        change_object(w, AS(AlterObjectDependsStmt, node)->objectType,
-                      AS(AlterObjectDependsStmt, node)->relation,
-                      AS(AlterObjectDependsStmt, node)->object, SP_ACTION_ALTER);
+    case T_AlterObjectDependsStmt: /* it falls with the extension */
+        change_object(
+            w, AS(AlterObjectDependsStmt, node)->objectType,
+            AS(AlterObjectDependsStmt, node)->relation, AS(AlterObjectDependsStmt, node)->object,
+            AS(AlterObjectDependsStmt, node)->remove ? SP_ACTION_ALTER : SP_ACTION_ADMINISTER);
         return true;
     case T_AlterOwnerStmt:
         change_object(w, AS(AlterOwnerStmt, node)->objectType, AS(AlterOwnerStmt, node)->relation,

@@ -53,6 +53,10 @@ static void add(masking *m, masking_names *list, sp_span name)
     if (name.len == 0 || masking_has(list, name)) {
         return;
     }
+    bool is_columns = list == &m->columns || list == &m->own;
+    if (list->count == MASKING_NAMES_MAX && is_columns) {
+        return; /* a column that is not known to be one may be a function */
+    }
     if (list->count == MASKING_NAMES_MAX) {
         masking_refuse(m, "a statement with too many names around masked columns", SP_SPAN_EMPTY);
         return;

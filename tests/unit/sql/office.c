@@ -74,7 +74,7 @@ static void add_bindings(sp_sql_catalogue *office)
 static void add_wide_table(sp_sql_catalogue *office)
 {
     auto_buf sp_buf columns = sp_buf_make(4096);
-    for (int i = 0; i < 240; i++) {
+    for (int i = 0; i < 300; i++) {
         sp_buf_fmt(&columns, i > 0 ? " c%d" : "c%d", i);
     }
     sp_buf_byte(&columns, 0);

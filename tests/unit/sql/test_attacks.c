@@ -110,6 +110,20 @@ static void test_returning(void **state)
     check(state, cases, SP_COUNT(cases));
 }
 
+/* What watches others' changes goes, or what is there goes with something else later. */
+static void test_watchers(void **state)
+{
+    static const judged cases[] = {
+        {"ALTER TABLE orders DISABLE TRIGGER USER", "administer orders"},
+        {"ALTER TABLE orders DISABLE TRIGGER t", "administer orders"},
+        {"ALTER TABLE orders ENABLE REPLICA TRIGGER t", "administer orders"},
+        {"ALTER TABLE orders ENABLE TRIGGER t", "alter orders"},
+        {"ALTER MATERIALIZED VIEW m_totals DEPENDS ON EXTENSION x", "administer m_totals"},
+        {"ALTER MATERIALIZED VIEW m_totals NO DEPENDS ON EXTENSION x", "alter m_totals"},
+    };
+    check(state, cases, SP_COUNT(cases));
+}
+
 static void test_keys(void **state)
 {
     static const judged cases[] = {
@@ -789,6 +803,7 @@ int main(void)
         cmocka_unit_test(test_temporary),
         cmocka_unit_test(test_returning),
         cmocka_unit_test(test_keys),
+        cmocka_unit_test(test_watchers),
         cmocka_unit_test(test_parents),
         cmocka_unit_test(test_code),
         cmocka_unit_test(test_tags),

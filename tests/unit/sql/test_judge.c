@@ -672,6 +672,7 @@ static void test_settings_and_bytes(void **state)
         {"SET TimeZone = 'UTC'", ""},
         {"SET TIME ZONE 'UTC'", ""},
         {"SET enable_seqscan = off", "connect setting enable_seqscan"},
+        {"SET enable_x.y = 'z'", "administer setting enable_x.y"},
         {"SET app.tenant = 'x'", "administer setting app.tenant"},
         {"SET TRANSACTION READ WRITE", ""},
         {"RESET ALL", ""},

@@ -605,6 +605,30 @@ static void test_generated(void **state)
     sp_sql_catalogue_free(catalogue);
 }
 
+/* A child with a tag and a mask of its own shows no more than its parent would. */
+static void test_two_masks(void **state)
+{
+    auto_catalogue sp_sql_catalogue *catalogue = NULL;
+    (void)state;
+    assert_ok(sp_sql_catalogue_new(1 << 16, &catalogue));
+    for (uint32_t i = 0; i < 2; i++) {
+        uint32_t table = 0;
+        assert_ok(sp_sql_catalogue_relation(catalogue, SP_SPAN_LIT("public"),
+                                            sp_span_cstr(i == 0 ? "t" : "t1"), 16384 + i, 'r', 0,
+                                            &table));
+        assert_ok(sp_sql_catalogue_column(catalogue, SP_SPAN_LIT("phone"), 1, 25, false));
+    }
+    assert_ok(sp_sql_catalogue_edge(catalogue, SP_SQL_EDGE_CHILD, 0, 1));
+    assert_ok(sp_sql_catalogue_finish(catalogue));
+    const sp_sql_bound of_parent = {.part = SP_NONE, .tags = PERSONAL, .mask = SP_MASK_MOBILE};
+    const sp_sql_bound of_child = {.part = SP_NONE, .tags = 2, .mask = SP_MASK_NAME};
+    sp_sql_catalogue_bind_column(catalogue, 0, &of_parent);
+    sp_sql_catalogue_bind_column(catalogue, 1, &of_child);
+    sp_sql_catalogue_bind_finish(catalogue);
+    const sp_sql_column *got = sp_sql_catalogue_columns(catalogue, 1);
+    assert_true(got->bound.tags == (PERSONAL | 2) && got->bound.mask == SP_MASK_FULL);
+}
+
 /* What the server tells of values it tells through any view. */
 static void test_views_that_tell(void **state)
 {
@@ -876,6 +900,7 @@ int main(void)
 
                                        cmocka_unit_test(test_views_that_tell),
                                        cmocka_unit_test(test_generated),
+                                       cmocka_unit_test(test_two_masks),
                                        cmocka_unit_test(test_places_of_sets),
                                        cmocka_unit_test(test_upsert),
                                        cmocka_unit_test(test_rows_that_share_a_name),

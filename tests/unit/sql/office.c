@@ -7,6 +7,7 @@
 #include "tests/unit/cm.h"
 
 #include "lib/base/buf.h"
+#include "lib/sql/masking.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -220,6 +221,19 @@ int office_set_up(void **state)
     assert_ok(sp_sql_judge_new(&it.judge));
     it.office = office_new();
     *state = &it;
+    return 0;
+}
+
+int office_set_up_masked(void **state)
+{
+    (void)office_set_up(state);
+    office_room *it = *state;
+    uint32_t customers = sp_sql_catalogue_find(it->office, SP_SPAN_EMPTY, SP_SPAN_LIT("customers"));
+    uint32_t phone = sp_sql_catalogue_find_column(it->office, customers, SP_SPAN_LIT("phone"));
+    const sp_sql_bound bound = {.part = SP_NONE, .tags = OFFICE_PERSONAL, .mask = SP_MASK_MOBILE};
+    sp_sql_catalogue_bind_column(it->office, phone, &bound);
+    sp_sql_catalogue_bind_finish(it->office);
+    sp_sql_masking_bind_views(it->judge, it->office);
     return 0;
 }
 

@@ -30,6 +30,9 @@ typedef struct {
 
 /* A group's: *state is an office_room. */
 int office_set_up(void **state);
+/* The same, where customers.phone has the tag OFFICE_PERSONAL and is masked as a mobile number. */
+enum { OFFICE_PERSONAL = 1 };
+int office_set_up_masked(void **state);
 int office_tear_down(void **state);
 
 typedef struct {

@@ -11,22 +11,7 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { PERSONAL = 1 };
-
 typedef office_room room;
-
-static int set_up(void **state)
-{
-    (void)office_set_up(state);
-    room *it = *state;
-    uint32_t customers = sp_sql_catalogue_find(it->office, SP_SPAN_EMPTY, SP_SPAN_LIT("customers"));
-    uint32_t phone = sp_sql_catalogue_find_column(it->office, customers, SP_SPAN_LIT("phone"));
-    const sp_sql_bound bound = {.part = SP_NONE, .tags = PERSONAL, .mask = SP_MASK_MOBILE};
-    sp_sql_catalogue_bind_column(it->office, phone, &bound);
-    sp_sql_catalogue_bind_finish(it->office);
-    sp_sql_masking_bind_views(it->judge, it->office);
-    return 0;
-}
 
 static void expect(void **state, sp_sql_masking_mode mode, const char *const *texts, size_t count)
 {
@@ -39,7 +24,7 @@ static void expect(void **state, sp_sql_masking_mode mode, const char *const *te
             sp_sql_judge_text(it->judge, &context, sp_span_cstr(texts[i]));
         assert_int_equal(judged->fault, SP_SQL_FINE);
         sp_sql_masking got =
-            sp_sql_masking_text(it->judge, &context, sp_span_cstr(texts[i]), PERSONAL);
+            sp_sql_masking_text(it->judge, &context, sp_span_cstr(texts[i]), OFFICE_PERSONAL);
         if (got.mode != mode) {
             print_error("%s\n   got: %s (%s)\n", texts[i], words[got.mode], got.reason);
             wrong++;
@@ -109,7 +94,7 @@ static void test_views(void **state)
     const sp_sql_column *columns = sp_sql_catalogue_columns(it->office, view);
     assert_int_equal(columns[0].bound.tags, 0);
     assert_int_equal(columns[1].bound.tags, 0);
-    assert_int_equal(columns[2].bound.tags, PERSONAL);
+    assert_int_equal(columns[2].bound.tags, OFFICE_PERSONAL);
     assert_int_equal(columns[2].bound.mask, SP_MASK_MOBILE);
     view = sp_sql_catalogue_find(it->office, SP_SPAN_EMPTY, SP_SPAN_LIT("v_names"));
     columns = sp_sql_catalogue_columns(it->office, view);
@@ -140,7 +125,7 @@ static void shows(void **state, const char *definition, const char *want)
     assert_ok(sp_sql_catalogue_edge(catalogue, SP_SQL_EDGE_READS, tables[2], tables[0]));
     assert_ok(sp_sql_catalogue_edge(catalogue, SP_SQL_EDGE_READS, tables[2], tables[1]));
     assert_ok(sp_sql_catalogue_finish(catalogue));
-    const sp_sql_bound bound = {.part = SP_NONE, .tags = PERSONAL, .mask = SP_MASK_MOBILE};
+    const sp_sql_bound bound = {.part = SP_NONE, .tags = OFFICE_PERSONAL, .mask = SP_MASK_MOBILE};
     uint32_t people = sp_sql_catalogue_find(catalogue, SP_SPAN_EMPTY, SP_SPAN_LIT("people"));
     uint32_t phone = sp_sql_catalogue_find_column(catalogue, people, SP_SPAN_LIT("phone"));
     sp_sql_catalogue_bind_column(catalogue, phone, &bound);
@@ -594,12 +579,12 @@ static void test_generated(void **state)
     assert_ok(sp_sql_catalogue_generated(catalogue, table, 4, 1));
     assert_ok(sp_sql_catalogue_generated(catalogue, table, 9, 2)); /* no such column */
     assert_ok(sp_sql_catalogue_finish(catalogue));
-    const sp_sql_bound bound = {.part = SP_NONE, .tags = PERSONAL, .mask = SP_MASK_MOBILE};
+    const sp_sql_bound bound = {.part = SP_NONE, .tags = OFFICE_PERSONAL, .mask = SP_MASK_MOBILE};
     sp_sql_catalogue_bind_column(
         catalogue, sp_sql_catalogue_find_column(catalogue, table, SP_SPAN_LIT("phone")), &bound);
     sp_sql_catalogue_bind_finish(catalogue);
     const sp_sql_column *got = sp_sql_catalogue_columns(catalogue, table);
-    assert_int_equal(got[2].bound.tags, PERSONAL);
+    assert_int_equal(got[2].bound.tags, OFFICE_PERSONAL);
     assert_int_equal(got[2].bound.mask, SP_MASK_FULL);
     assert_int_equal(got[0].bound.tags | got[3].bound.tags, 0);
     sp_sql_catalogue_free(catalogue);
@@ -620,13 +605,14 @@ static void test_two_masks(void **state)
     }
     assert_ok(sp_sql_catalogue_edge(catalogue, SP_SQL_EDGE_CHILD, 0, 1));
     assert_ok(sp_sql_catalogue_finish(catalogue));
-    const sp_sql_bound of_parent = {.part = SP_NONE, .tags = PERSONAL, .mask = SP_MASK_MOBILE};
+    const sp_sql_bound of_parent = {
+        .part = SP_NONE, .tags = OFFICE_PERSONAL, .mask = SP_MASK_MOBILE};
     const sp_sql_bound of_child = {.part = SP_NONE, .tags = 2, .mask = SP_MASK_NAME};
     sp_sql_catalogue_bind_column(catalogue, 0, &of_parent);
     sp_sql_catalogue_bind_column(catalogue, 1, &of_child);
     sp_sql_catalogue_bind_finish(catalogue);
     const sp_sql_column *got = sp_sql_catalogue_columns(catalogue, 1);
-    assert_true(got->bound.tags == (PERSONAL | 2) && got->bound.mask == SP_MASK_FULL);
+    assert_true(got->bound.tags == (OFFICE_PERSONAL | 2) && got->bound.mask == SP_MASK_FULL);
 }
 
 /* What the server tells of values it tells through any view. */
@@ -813,13 +799,13 @@ static void plans(void **state, const char *text, const char *want)
     room *it = *state;
     const sp_sql_context context = {.catalogue = it->office};
     sp_span span = sp_span_cstr(text);
-    sp_sql_masking got = sp_sql_masking_text(it->judge, &context, span, PERSONAL);
+    sp_sql_masking got = sp_sql_masking_text(it->judge, &context, span, OFFICE_PERSONAL);
     assert_int_equal(got.mode, SP_SQL_MASKING_BY_ORIGIN);
     assert_true(got.copies);
     auto_free sp_copy_plan *plan = NULL;
     const char *why = NULL;
     char line[64] = "refused";
-    if (!sp_failed(sp_sql_masking_copy(it->judge, &context, span, PERSONAL, &plan, &why))) {
+    if (!sp_failed(sp_sql_masking_copy(it->judge, &context, span, OFFICE_PERSONAL, &plan, &why))) {
         snprintf(line, sizeof(line), "%d:", plan->format);
         for (uint16_t i = 0; i < plan->column_count; i++) {
             size_t len = sp_span_cstr(line).len;
@@ -905,5 +891,5 @@ int main(void)
                                        cmocka_unit_test(test_upsert),
                                        cmocka_unit_test(test_rows_that_share_a_name),
                                        cmocka_unit_test(test_rows_that_are_called)};
-    return cmocka_run_group_tests(tests, set_up, office_tear_down);
+    return cmocka_run_group_tests(tests, office_set_up_masked, office_tear_down);
 }

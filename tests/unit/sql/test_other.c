@@ -7,22 +7,7 @@
 
 #include "lib/sql/masking.h"
 
-enum { PERSONAL = 1 };
-
 typedef office_room room;
-
-static int set_up(void **state)
-{
-    (void)office_set_up(state);
-    room *it = *state;
-    uint32_t customers = sp_sql_catalogue_find(it->office, SP_SPAN_EMPTY, SP_SPAN_LIT("customers"));
-    uint32_t phone = sp_sql_catalogue_find_column(it->office, customers, SP_SPAN_LIT("phone"));
-    const sp_sql_bound bound = {.part = SP_NONE, .tags = PERSONAL, .mask = SP_MASK_MOBILE};
-    sp_sql_catalogue_bind_column(it->office, phone, &bound);
-    sp_sql_catalogue_bind_finish(it->office);
-    sp_sql_masking_bind_views(it->judge, it->office);
-    return 0;
-}
 
 static bool is_customers(const void *session, sp_span name)
 {
@@ -73,17 +58,17 @@ static void names_are_masked_as_both(void **state)
     for (size_t i = 0; i < SP_COUNT(refused) + SP_COUNT(strict); i++) {
         bool is_refused = i < SP_COUNT(refused);
         const char *text = is_refused ? refused[i] : strict[i - SP_COUNT(refused)];
-        if (sp_sql_masking_text(it->judge, &context, sp_span_cstr(text), PERSONAL).mode !=
+        if (sp_sql_masking_text(it->judge, &context, sp_span_cstr(text), OFFICE_PERSONAL).mode !=
             (is_refused ? SP_SQL_MASKING_REFUSED : SP_SQL_MASKING_STRICT)) {
             fail_msg("%s", text);
         }
     }
     const sp_span own = SP_SPAN_LIT("SELECT a FROM lately WHERE b = 1");
     context = (sp_sql_context){.catalogue = it->office, .is_own = made_lately};
-    assert_int_equal(sp_sql_masking_text(it->judge, &context, own, PERSONAL).mode,
+    assert_int_equal(sp_sql_masking_text(it->judge, &context, own, OFFICE_PERSONAL).mode,
                      SP_SQL_MASKING_STRICT);
     context.is_other = is_lately;
-    assert_int_equal(sp_sql_masking_text(it->judge, &context, own, PERSONAL).mode,
+    assert_int_equal(sp_sql_masking_text(it->judge, &context, own, OFFICE_PERSONAL).mode,
                      SP_SQL_MASKING_REFUSED);
     context = (sp_sql_context){.catalogue = it->office, .is_temporary = is_lately};
     const sp_sql_judgement *got = sp_sql_judge_text(
@@ -125,5 +110,5 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(names_are_masked_as_both),
                                        cmocka_unit_test(names_are_judged_as_both)};
-    return cmocka_run_group_tests(tests, set_up, office_tear_down);
+    return cmocka_run_group_tests(tests, office_set_up_masked, office_tear_down);
 }

@@ -12,20 +12,6 @@
 #include <string.h>
 #include <time.h>
 
-enum { PERSONAL = 1 };
-
-static int set_up(void **state)
-{
-    (void)office_set_up(state);
-    office_room *it = *state;
-    uint32_t customers = sp_sql_catalogue_find(it->office, SP_SPAN_EMPTY, SP_SPAN_LIT("customers"));
-    uint32_t phone = sp_sql_catalogue_find_column(it->office, customers, SP_SPAN_LIT("phone"));
-    const sp_sql_bound bound = {.part = SP_NONE, .tags = PERSONAL, .mask = SP_MASK_MOBILE};
-    sp_sql_catalogue_bind_column(it->office, phone, &bound);
-    sp_sql_catalogue_bind_finish(it->office);
-    return 0;
-}
-
 /* "%d" is the number, from 1. */
 static void repeat(sp_buf *out, const char *piece, const char *between, int times)
 {
@@ -201,7 +187,8 @@ static sp_sql_masking_mode mask(void **state, const sp_buf *text)
     const sp_sql_context context = {.catalogue = it->office};
     assert_ok(sp_buf_error(text));
     clock_t begun = clock();
-    sp_sql_masking got = sp_sql_masking_text(it->judge, &context, sp_buf_borrow(text), PERSONAL);
+    sp_sql_masking got =
+        sp_sql_masking_text(it->judge, &context, sp_buf_borrow(text), OFFICE_PERSONAL);
     double took = (double)(clock() - begun) / CLOCKS_PER_SEC;
     print_message("%zu bytes, masked: %.0f ms\n", text->len, took * 1000);
     assert_true(took < 2); /* sanitized, and beside others */
@@ -254,8 +241,8 @@ static void test_places_and_copies(void **state)
         sp_buf_text(&text, ") TO STDOUT");
         assert_int_equal(mask(state, &text), SP_SQL_MASKING_BY_ORIGIN);
         clock_t begun = clock();
-        sp_err err =
-            sp_sql_masking_copy(it->judge, &context, sp_buf_borrow(&text), PERSONAL, &plan, &why);
+        sp_err err = sp_sql_masking_copy(it->judge, &context, sp_buf_borrow(&text), OFFICE_PERSONAL,
+                                         &plan, &why);
         double took = (double)(clock() - begun) / CLOCKS_PER_SEC;
         print_message("%zu bytes, copied: %.0f ms\n", text.len, took * 1000);
         assert_int_equal(err.code, cases[i].is_sure ? SP_OK : SP_EUNSUPPORTED);
@@ -294,5 +281,5 @@ int main(void)
         cmocka_unit_test(test_spent_within),     cmocka_unit_test(test_honest),
         cmocka_unit_test(test_long_sets),        cmocka_unit_test(test_wide_tables),
         cmocka_unit_test(test_places_and_copies)};
-    return cmocka_run_group_tests(tests, set_up, office_tear_down);
+    return cmocka_run_group_tests(tests, office_set_up_masked, office_tear_down);
 }

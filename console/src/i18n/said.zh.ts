@@ -16,7 +16,7 @@ const WHOLE: Record<string, string> = {
   "there is no such plan": "没有此预案", "the plan could not be run to its end": "预案未能执行完毕", "the plan gives back what it cut": "预案恢复其切断的内容",
   "the courier ended while it was under way: nobody knows whether it arrived": "发送期间投递进程结束，无法得知是否送达",
   "a report to the authorities is open": "已开始一份向主管部门的报告", "a report to the authorities is signed": "向主管部门的报告已签署",
-  "its time is over": "时限已到",
+  "its time is over": "时限已到", "does not answer on its socket": "套接字没有响应",
   "there is no program of detections yet": "尚无检测程序", "the ledger does not answer": "账本没有响应",
   "core does not take alarms: nothing more is looked at until it does": "核心进程未接收告警：在其接收之前不再检查",
   "events come faster than they can be looked at: alarms are late, none is left out": "事件到达快于检查：告警延迟，但不会遗漏",
@@ -52,6 +52,7 @@ const WHOLE: Record<string, string> = {
 
 type Pattern = [RegExp, (...parts: string[]) => string];
 const PATTERNS: Pattern[] = [
+  [/^(\d+) workers connected$/, (n) => `已连接 ${n} 个工作进程`],
   [/^Drill: ([\s\S]*)$/, (rest) => `演练：${rest}`],
   [/^\[drill\] ([\s\S]*)$/, (rest) => `〔演练〕${again(rest)}`],
   [/^([\s\S]+), (until|due) (20\d\d-\S+)$/, (what, word, at) => `${again(what)}，${word === "due" ? "期限" : "至"} ${at}`],

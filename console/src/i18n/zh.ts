@@ -443,7 +443,7 @@ export const zh: typeof en = {
   },
   health: {
     title: "运行状态", version: "Sallyport", asOf: "截至", since: "启动于", restarts: "重启次数", never: "无", lastEnd: "上次终止原因", memory: "内存", pid: "进程号", checks: "检查项", states: { up: "运行中", starting: "启动中", down: "已停止" },
-    roles: { porter: "守门进程", core: "核心", vault: "密钥库", ledger: "账本", web: "网页网关", db: "数据库网关", ssh: "SSH 网关", keeper: "保管进程", courier: "信使", watch: "监测", runner: "执行器" },
+    roles: { porter: "守门进程", core: "核心", vault: "密钥库", ledger: "账本", web: "网页网关", db: "数据库网关", ssh: "SSH 网关", keeper: "保管进程", courier: "信使", watch: "监测", runner: "命令执行器" },
     duties: { porter: "启动并看护其他进程。", core: "人员、设备、策略和本控制台。", vault: "保管密钥并代为签名。", ledger: "记录发生的事。", web: "面向浏览器。", db: "面向数据库客户端。", ssh: "面向主机的客户端。", keeper: "保留获批语句将销毁的内容，并可恢复。", courier: "将通知与事件送往其他系统。", watch: "在账本上运行检测。", runner: "在隔离环境中执行预案的命令。" },
     checkNames: { recording: "账本正常记录" },
   },

@@ -6,6 +6,7 @@ import { useData } from "../../lib/data";
 import { Badge, Card, Facts, PageHead, Skeleton } from "../../ui/basic";
 import { ErrorNote } from "../../ui/errors";
 import { Icon } from "../../ui/icon";
+import { said } from "../../ui/said";
 import { formatBytes, formatNumber, Time } from "../../ui/time";
 import { wordIn } from "../../ui/words";
 
@@ -24,7 +25,7 @@ export function Health() {
             {h.roles.map((role) => (
               <Card key={role.name} title={<>{wordIn(words.roles, role.name)} <code class="muted">{role.name}</code></>} actions={<Badge tone={TONES[role.state]}>{words.states[role.state]}</Badge>}>
                 <p class="muted">{wordIn(words.duties, role.name) === role.name ? "" : wordIn(words.duties, role.name)}</p>
-                {role.message && <p class={role.state === "down" ? "bad-text" : ""}>{role.message}</p>}
+                {role.message && <p class={role.state === "down" ? "bad-text" : ""}>{said(role.message)}</p>}
                 <Facts items={[
                   [words.since, role.since && <Time at={role.since} ago />],
                   [words.restarts, role.restarts === undefined ? undefined : role.restarts === 0 ? words.never : formatNumber(role.restarts)],

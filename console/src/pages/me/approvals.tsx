@@ -38,7 +38,7 @@ const yesOf = (a: Approval) => a.votes.filter((v) => v.verdict === "approve").le
 /* Under which number the asker knows it; an undo has its statement's reference, too. */
 const numberOf = (a: Approval) => (a.kind === "undo" ? a.id : a.reference ?? a.id);
 /* Of a statement its own text: values and settings are shown with the whole. */
-const headOf = (a: Approval) => (a.summary ?? "").split(/\n\n(?:VALUES|SETTINGS)\n/)[0]!.slice(0, 100);
+const headOf = (text: string | null | undefined) => (text ?? "").replace(/^-- undo of keep \S+\n/, "").split(/\n\n(?:VALUES|SETTINGS)\n/)[0]!.slice(0, 120);
 const targetOf = (a: Approval) => a.role ?? [a.resource, a.database].filter(Boolean).join("/");
 
 /* What would run: a statement, a command, or a shell, which somebody has to watch. */
@@ -238,7 +238,7 @@ function Keeps() {
     <Card title={words.keeps} flush>
       <ListTable list={list} label={words.keeps} keyOf={(k) => k.id} empty={null}
         columns={[
-          { key: "what", label: words.what, kind: "main", render: (k) => <span class="event-title"><code class="plain">{(k.statement ?? "").slice(0, 120)}</code><small class="muted block">{[k.resource, k.database].filter(Boolean).join("/")} · {k.asker}</small></span> },
+          { key: "what", label: words.what, kind: "main", render: (k) => <span class="event-title"><code class="plain">{headOf(k.statement)}</code><small class="muted block">{[k.resource, k.database].filter(Boolean).join("/")} · {k.asker}</small></span> },
           { key: "state", label: words.state, render: (k) => <Badge tone={KEEP_TONES[k.state]}>{words.keepStates[k.state]}</Badge> },
           { key: "size", label: words.size, render: (k) => bytesText(k.bytes) },
           { key: "until", label: words.until, render: (k) => <Time at={k.expires_at} /> },
@@ -280,7 +280,7 @@ export function Approvals({ params }: { params: Record<string, string> }) {
         rowClass={(a) => (a.can.approve ? "row-pending" : undefined)}
         empty={<Empty icon="hand" title={words.none}><p>{words.noneText}</p></Empty>}
         columns={[
-          { key: "what", label: words.what, kind: "main", render: (a) => <span class="event-title"><code class="plain">{a.kind === "grant" || a.kind === "break-glass" ? a.role : isShell(a) ? t().machines.kinds.shell : headOf(a)}</code><small class="muted block">{words.kinds[a.kind]} · {numberOf(a)}</small></span> },
+          { key: "what", label: words.what, kind: "main", render: (a) => <span class="event-title"><code class="plain">{a.kind === "grant" || a.kind === "break-glass" ? a.role : isShell(a) ? t().machines.kinds.shell : headOf(a.summary)}</code><small class="muted block">{words.kinds[a.kind]} · {numberOf(a)}</small></span> },
           { key: "by", label: words.by, render: (a) => a.asker.display_name ?? a.asker.name },
           { key: "target", label: words.target, render: (a) => targetOf(a) },
           { key: "state", label: words.state, render: (a) => <Badge tone={TONES[a.state]}>{words.states[a.state]}</Badge> },

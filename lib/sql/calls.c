@@ -62,8 +62,8 @@ void record_function(walker *w, sp_span schema, sp_span name)
     case FUNCTION_EXPORT:
         record_object(w, SP_ACTION_EXPORT, SP_SQL_FUNCTION, 0, own, name);
         return;
-    case FUNCTION_WRITE:
-        record_object(w, SP_ACTION_WRITE, SP_SQL_FUNCTION, 0, own, name);
+    case FUNCTION_WRITE: /* of whatever it is given */
+        record_object(w, SP_ACTION_WRITE, SP_SQL_FUNCTION, SP_SQL_USE_SYSTEM, own, name);
         return;
     case FUNCTION_DESTROY:
         record_object(w, SP_ACTION_DESTROY, SP_SQL_FUNCTION, 0, own, name);
@@ -78,6 +78,110 @@ void record_function(walker *w, sp_span schema, sp_span name)
                    (int)name.len, (const char *)name.ptr);
         return;
     }
+}
+
+/* ---- sequences ---- */
+
+enum { NAME_BYTES = 64, NAME_PARTS_MAX = 3 };
+
+/* One part of a name, as the server reads it; *text is what follows. False: it is none. */
+static bool read_part(sp_span *text, char part[NAME_BYTES])
+{
+    size_t at = 0;
+    size_t len = 0;
+    bool is_quoted = text->len > 0 && text->ptr[0] == '"';
+    for (at = is_quoted; at < text->len; at++) {
+        uint8_t c = text->ptr[at];
+        bool is_double = is_quoted && c == '"' && at + 1 < text->len && text->ptr[at + 1] == '"';
+        bool is_letter = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_' || c >= 0x80;
+        bool is_other = len > 0 && ((c >= '0' && c <= '9') || c == '$');
+        if (is_quoted ? c == '"' && !is_double : !is_letter && !is_other) {
+            break;
+        }
+        at += is_double;
+        if (len + 1 == NAME_BYTES) {
+            return false;
+        }
+        part[len++] = !is_quoted && c >= 'A' && c <= 'Z' ? (char)(c | 0x20) : (char)c;
+    }
+    if (is_quoted && at == text->len) {
+        return false;
+    }
+    part[len] = '\0';
+    *text = sp_span_trim(sp_span_slice(*text, at + is_quoted, text->len));
+    return len > 0;
+}
+
+/* Of a relation, as regclass reads it; false: of none that is certain, as a number's. */
+static bool read_name(sp_span text, char schema[NAME_BYTES], char name[NAME_BYTES])
+{
+    schema[0] = '\0';
+    text = sp_span_trim(text);
+    for (int part = 0; part < NAME_PARTS_MAX; part++) {
+        if (!read_part(&text, name)) {
+            return false;
+        }
+        if (text.len == 0) {
+            return true;
+        }
+        if (text.ptr[0] != '.') {
+            return false;
+        }
+        text = sp_span_trim(sp_span_slice(text, 1, text.len));
+        sp_copy(schema, name, NAME_BYTES);
+    }
+    return false;
+}
+
+/* 'numbers', 'numbers'::regclass, pg_get_serial_sequence('orders', 'id'): what tells the relation.
+ */
+static sp_span told_by(const Node *node)
+{
+    if (node != NULL && nodeTag(node) == T_FuncCall &&
+        sp_span_eq(names_last(AS(FuncCall, node)->funcname),
+                   SP_SPAN_LIT("pg_get_serial_sequence")) &&
+        AS(FuncCall, node)->args != NIL) {
+        node = (const Node *)linitial(AS(FuncCall, node)->args);
+    } else if (node != NULL && nodeTag(node) == T_TypeCast &&
+               sp_span_eq(names_last(AS(TypeCast, node)->typeName->names),
+                          SP_SPAN_LIT("regclass"))) {
+        node = AS(TypeCast, node)->arg;
+    }
+    return node != NULL && nodeTag(node) == T_A_Const ? literal_of(node) : SP_SPAN_EMPTY;
+}
+
+bool record_sequence(walker *w, const FuncCall *call)
+{
+    sp_span function = names_last(call->funcname);
+    bool is_of_sequence =
+        sp_span_eq(function, SP_SPAN_LIT("nextval")) || sp_span_eq(function, SP_SPAN_LIT("setval"));
+    char schema[NAME_BYTES];
+    char name[NAME_BYTES];
+    if (!is_of_sequence || call->args == NIL ||
+        !read_name(told_by((const Node *)linitial(call->args)), schema, name)) {
+        return false;
+    }
+    const RangeVar sequence = {.relname = name,
+                               .schemaname = schema[0] != '\0' ? schema : NULL,
+                               .relpersistence = RELPERSISTENCE_PERMANENT};
+    const given_name *gives = w->gives;
+    w->gives = NULL; /* a view shows no rows of it */
+    const found_relation found = walk_resolve(w, &sequence, true);
+    if (found.kind == FOUND_KNOWN && !w->is_plan_only &&
+        sp_sql_catalogue_at(w->context->catalogue, found.relation)->kind == 'S') {
+        record_known(w, found.relation, SP_ACTION_WRITE, 0);
+        if (schema[0] == '\0') { /* it goes with its table, and what it hides is found */
+            record_behind(w, found.relation, SP_ACTION_WRITE);
+        }
+    } else {
+        record_relation(w, &sequence, SP_ACTION_WRITE, 0);
+    }
+    w->gives = gives;
+    if (names_before(call->funcname).len == 0) {
+        record_likeness(w, function);
+        record_casts(w, SP_SQL_CAST_CALLED, function);
+    }
+    return true;
 }
 
 void record_casts(walker *w, sp_sql_cast_kind kind, sp_span word)

@@ -399,6 +399,9 @@ static bool walk_named(walker *w, const Node *node)
         return true;
     case T_AlterEnumStmt:
         make_named(w, AS(AlterEnumStmt, node)->typeName);
+        if (AS(AlterEnumStmt, node)->oldVal != NULL) {
+            record_database(w, SP_ACTION_ADMINISTER); /* in all rows of all tables */
+        }
         return true;
     case T_CreateRangeStmt:
         make_named(w, AS(CreateRangeStmt, node)->typeName);

@@ -502,7 +502,9 @@ static void walk_call(walker *w, const Node *node)
         walk_setting(w, call);
         return;
     }
-    record_call(w, schema, name);
+    if (!is_own || !record_sequence(w, call)) {
+        record_call(w, schema, name);
+    }
     walk_children(w, node);
 }
 

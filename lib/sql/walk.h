@@ -170,6 +170,9 @@ void record_statement_name(walker *w, sp_span name);
 /* ---- calls.c ---- */
 void record_function(walker *w, sp_span schema, sp_span name);
 /* Of an expression: with the casts of what it takes and gives. */
+/* nextval() or setval() of what its argument names: a write of that. False: it is neither, or the
+ * name is not certain. Its schema must be the server's own, or none. */
+bool record_sequence(walker *w, const FuncCall *call);
 void record_call(walker *w, sp_span schema, sp_span name);
 /* The name of a type, of values that may be cast. */
 void record_type(walker *w, sp_span name);

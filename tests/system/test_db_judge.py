@@ -62,7 +62,8 @@ def gate():
         one.person("carl", "clerk")
         one.person("bea", "builder")
         one.person("mo", "mover")
-        one.sql("CREATE INDEX i_what ON audit.entries (what)")
+        one.sql("CREATE INDEX i_what ON audit.entries (what)", "CREATE SEQUENCE audit.entry_no", "CREATE SEQUENCE order_no",
+                "GRANT ALL ON SEQUENCE audit.entry_no, order_no TO op_all")
         yield one
     finally:
         one.close()
@@ -89,6 +90,8 @@ def test_work_as_usual(gate):
         assert c.rowcount == 1
         c.execute("SELECT twice(4), lower('X')")
         assert c.fetchone() == (8, "x")
+        c.execute("SELECT setval('order_no', 7), nextval('public.order_no'::regclass)")
+        assert c.fetchone() == (7, 8)
         carl.rollback()
         c.execute("CREATE TEMP TABLE scratch AS SELECT * FROM orders")
         c.execute("DELETE FROM scratch")
@@ -126,6 +129,8 @@ DISGUISES = [
     "COPY orders FROM PROGRAM 'cat'", "COPY orders TO '/tmp/x'", "SELECT lo_get(1)", "SELECT query FROM pg_stat_activity",
     "EXPLAIN (ANALYZE) UPDATE orders SET note = ''", "COPY orders FROM '/tmp/x'",
     "SELECT dblink_exec('dbname=orders', 'DELETE FROM orders')", "SELECT lo_export(1, '/tmp/x')", "SELECT 1; SELECT 2; DROP TABLE orders",
+    "SELECT setval('audit.entry_no', 1)", "SELECT nextval('Audit.\"entry_no\"'::regclass)", "SELECT setval(16384::regclass, 1)",
+    "SELECT gin_clean_pending_list('audit.i_what')", "SELECT setval(pg_get_serial_sequence('audit.entries', 'id'), 1)",
 ]
 
 

@@ -19,6 +19,7 @@ to: { resources: [orders-db] }
 may: [connect, read, write, alter]
 """)
 MORE = """
+CREATE TYPE mood AS ENUM ('paid');
 CREATE TABLE kinds (zip text, doc json, share float8, at timestamp, seen timestamptz, day date, n int, yes bool, j jsonb, u uuid);
 INSERT INTO kinds VALUES ('00123', '{"a":1,"a":2}', 0.123456789, '2026-01-01 00:00', '2026-01-01 00:00+00', '2026-01-01', 7, true, '[1]',
     '00000000-0000-0000-0000-000000000001');
@@ -170,12 +171,13 @@ def values(gate):
     ["SET timezone = 'UTC'; ALTER TABLE kinds ALTER COLUMN seen TYPE timestamp"],
     ["SET timezone = 'America/Los_Angeles'; ALTER TABLE kinds ALTER COLUMN at TYPE timestamptz"],
     ["ALTER TABLE kinds ALTER COLUMN day TYPE timestamptz"],
+    ["ALTER TYPE mood ADD VALUE 'lost'", "ALTER TYPE mood RENAME VALUE 'paid' TO 'void'"],
 ])
 def test_a_type_in_which_values_are_lost(gate, steps):
     with gate.connect("mo") as mo, mo.cursor() as c:
         for text in steps[:-1]:
             c.execute(text)
-        refused(c, steps[-1], "destroy")
+        refused(c, steps[-1], "administer" if "VALUE" in steps[-1] else "destroy")
         mo.rollback()
 
 

@@ -164,6 +164,7 @@ sp_sql_catalogue *office_new(void)
     add_wide_table(office);
     add_bindings(office);
     add_kinds(office);
+    add_table(office, "audit", "entry_no", 'S', 0, "last_value");
     add_deep_views(office, stats);
     must(sp_sql_catalogue_finish(office));
     return office;

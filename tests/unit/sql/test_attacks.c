@@ -188,6 +188,38 @@ static void test_parents(void **state)
     check(state, cases, SP_COUNT(cases));
 }
 
+/* A sequence is what its name is; an enumeration's values stand in rows. */
+static void test_sequences(void **state)
+{
+    static const judged cases[] = {
+        {"SELECT setval('audit.entries_id_seq', 1)", "write audit.entries_id_seq"},
+        {"SELECT pg_catalog.setval('audit.entries'::regclass, 1)", "write audit.entries"},
+        {"SELECT nextval(' Office . \"audit\".ENTRIES ')", "write audit.entries"},
+        {"SELECT nextval('\"Odd \"\"one\"\"\"')", "write Odd \"one\""},
+        {"SELECT setval(pg_get_serial_sequence('audit.entries', 'id'), 1)", "write audit.entries"},
+        {"SELECT setval('audit.entry_no', 1)", "write audit.entry_no"},
+        {"SELECT nextval('scratch')", ""},
+        {"EXPLAIN SELECT nextval('audit.entries')", "read audit.entries"},
+        {"CREATE VIEW v AS SELECT nextval('audit.entries')", "alter schema v; write audit.entries"},
+        /* of whatever */
+        {"SELECT setval('16400', 1)", "write* function pg_catalog.setval"},
+        {"SELECT setval(16400, 1)", "write* function pg_catalog.setval"},
+        {"SELECT setval($1, 1)", "write* function pg_catalog.setval"},
+        {"SELECT setval(('audit.' || 'entries')::regclass, 1)",
+         "write* function pg_catalog.setval"},
+        {"SELECT setval('a.b.c.d', 1)", "write* function pg_catalog.setval"},
+        {"SELECT setval('\"a', 1)", "write* function pg_catalog.setval"},
+        {"SELECT setval('audit.entries x', 1)", "write* function pg_catalog.setval"},
+        {"SELECT gin_clean_pending_list('audit.i_orders')",
+         "write* function pg_catalog.gin_clean_pending_list"},
+        {"SELECT lo_put(1, 0, 'x')", "write* function pg_catalog.lo_put"},
+        {"SELECT pg_notify('c', 'x')", "write* function pg_catalog.pg_notify"},
+        {"ALTER TYPE mood RENAME VALUE 'paid' TO 'void'", "administer database; alter schema mood"},
+        {"ALTER TYPE mood ADD VALUE 'paid'", "alter schema mood"},
+    };
+    check(state, cases, SP_COUNT(cases));
+}
+
 static void test_code(void **state)
 {
     static const judged cases[] = {
@@ -347,7 +379,7 @@ static void test_values(void **state)
         {OVERWRITES("VALUES (1, now(), lower('X'), $1, DEFAULT, random(), ($2::int[])[1])"),
          "write orders"},
         {OVERWRITES("VALUES (nextval('s'), jsonb_build_object('a', 1), gen_random_uuid())"),
-         "write orders; write function pg_catalog.nextval"},
+         "write orders; write s"},
         {OVERWRITES("VALUES ((SELECT max(id) FROM orders), (SELECT unnest(ARRAY[1]) LIMIT 1))"),
          "write orders; read orders"},
         {OVERWRITES("DEFAULT VALUES"), "write orders"},
@@ -805,6 +837,7 @@ int main(void)
         cmocka_unit_test(test_keys),
         cmocka_unit_test(test_watchers),
         cmocka_unit_test(test_parents),
+        cmocka_unit_test(test_sequences),
         cmocka_unit_test(test_code),
         cmocka_unit_test(test_tags),
         cmocka_unit_test(test_settings),

@@ -93,7 +93,7 @@ static void test_changes(void **state)
          "destroy! orders; destroy!~ order_lines; export orders"},
         {"LOCK TABLE orders", "write orders"},
         {"NOTIFY x, 'y'", "write database"},
-        {"SELECT nextval('orders_id_seq')", "write function pg_catalog.nextval"},
+        {"SELECT nextval('orders_id_seq')", "write orders_id_seq"},
         {"REFRESH MATERIALIZED VIEW v_names",
          "write v_names; write~ v_customers; write~ customers"},
         {"DELETE FROM orders WHERE CURRENT OF c", "write orders; write~ order_lines"},

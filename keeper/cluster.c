@@ -25,7 +25,7 @@ sp_err keep_system(keep_job *job, PGconn *conn, char ret_system[KEEP_SYSTEM_BYTE
     TRY(ask_allowed(job, conn, "{pg_catalog.pg_control_system()}",
                     "SELECT system_identifier FROM pg_catalog.pg_control_system()", &is));
     return PQntuples(is) == 1
-               ? sp_fit(ret_system, KEEP_SYSTEM_BYTES, sp_span_cstr(PQgetvalue(is, 0, 0)))
+               ? sp_fit(ret_system, KEEP_SYSTEM_BYTES, sp_span_cstr(keep_value(is, 0, 0)))
                : sp_ok();
 }
 
@@ -48,6 +48,6 @@ sp_err keep_position(keep_job *job, PGconn *conn, keep_place *ret_place)
         return sp_ok();
     }
     TRY(sp_fit(ret_place->timeline, sizeof(ret_place->timeline),
-               sp_span_cstr(PQgetvalue(is, 0, 0))));
-    return sp_fit(ret_place->lsn, sizeof(ret_place->lsn), sp_span_cstr(PQgetvalue(is, 0, 1)));
+               sp_span_cstr(keep_value(is, 0, 0))));
+    return sp_fit(ret_place->lsn, sizeof(ret_place->lsn), sp_span_cstr(keep_value(is, 0, 1)));
 }

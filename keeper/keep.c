@@ -35,7 +35,7 @@ static sp_err begin_snapshot(keep_job *job, PGconn *conn, char *ret_snapshot, si
     }
     auto_result PGresult *result = NULL;
     TRY(keep_exec(job, conn, SNAPSHOT, 0, NULL, &result));
-    return sp_fit(ret_snapshot, room, sp_span_cstr(PQgetvalue(result, 0, 0)));
+    return sp_fit(ret_snapshot, room, sp_span_cstr(keep_value(result, 0, 0)));
 }
 
 /* ---- room ---- */

@@ -64,6 +64,8 @@ SP_MUST sp_err keep_exec(keep_job *job, PGconn *conn, const char *sql, int count
                          const char *const *values, PGresult **ret_result);
 void keep_clear(PGresult **result);
 #define auto_result __attribute__((cleanup(keep_clear)))
+/* Never NULL: empty where there is no such row or column, whatever a server answers. */
+const char *keep_value(const PGresult *result, int row, int column);
 /* The first column of the first row as JSON. */
 SP_MUST sp_err keep_exec_json(keep_job *job, PGconn *conn, const char *sql, int count,
                               const char *const *values, json_t **ret_json);

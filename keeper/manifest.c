@@ -240,7 +240,8 @@ static const char MANIFEST[] =
     "'relations', COALESCE((SELECT json_agg(json_build_object("
     " 'oid', c.oid::bigint, 'schema', n.nspname, 'name', c.relname,"
     " 'quoted', format('%I.%I', n.nspname, c.relname),"
-    " 'kind', c.relkind, 'logged', c.relpersistence = 'p', 'why', p.why, 'changed', p.changed,"
+    " 'kind', c.relkind, 'file', c.relfilenode::bigint,"
+    " 'logged', c.relpersistence = 'p', 'why', p.why, 'changed', p.changed,"
     " 'bytes', CASE WHEN c.relkind IN ('r','m') THEN pg_table_size(c.oid) ELSE 0 END,"
     " 'rows', GREATEST(c.reltuples, 0)::bigint, 'owner', pg_get_userbyid(c.relowner),"
     " 'partition', c.relispartition, 'member', " IS_MEMBER
@@ -255,7 +256,8 @@ static const char MANIFEST[] =
     " 'parent', e.parent, 'calls', e.calls, 'types', e.types, 'stands', e.stands,";
 static const char COLUMNS[] =
     " 'columns', (SELECT json_agg(json_strip_nulls(json_build_object('name', a.attname,"
-    "  'quoted', quote_ident(a.attname), 'type', format_type(a.atttypid, a.atttypmod),"
+    "  'quoted', quote_ident(a.attname), 'number', a.attnum, 'type_oid', a.atttypid::bigint,"
+    "  'type', format_type(a.atttypid, a.atttypmod),"
     "  'generated', a.attgenerated <> '', 'fixed', a.attidentity = 'a', 'notnull', a.attnotnull,"
     "  'default', CASE WHEN a.attgenerated = '' THEN pg_get_expr(d.adbin, d.adrelid) END,"
     "  'collation', (SELECT format('%I.%I', cn.nspname, o.collname) FROM pg_catalog.pg_collation o"

@@ -254,6 +254,13 @@ void keep_clear(PGresult **result)
     *result = NULL;
 }
 
+const char *keep_value(const PGresult *result, int row, int column)
+{
+    bool has = row < PQntuples(result) && column < PQnfields(result);
+    const char *value = has ? PQgetvalue(result, row, column) : NULL;
+    return value == NULL ? "" : value;
+}
+
 sp_err keep_exec_json(keep_job *job, PGconn *conn, const char *sql, int count,
                       const char *const *values, json_t **ret_json)
 {
@@ -263,6 +270,6 @@ sp_err keep_exec_json(keep_job *job, PGconn *conn, const char *sql, int count,
     if (PQntuples(result) != 1 || PQgetisnull(result, 0, 0) != 0) {
         return sp_fail(SP_ENOTFOUND);
     }
-    *ret_json = json_loads(PQgetvalue(result, 0, 0), 0, &error);
+    *ret_json = json_loads(keep_value(result, 0, 0), 0, &error);
     return *ret_json == NULL ? sp_fail(SP_EINVALID) : sp_ok();
 }

@@ -77,7 +77,7 @@ bool keep_toc_next_id(sp_span *depends, uint32_t *ret_id)
 
 bool keep_toc_is_data(const keep_toc_entry *entry)
 {
-    return sp_span_starts(entry->rest, SP_SPAN_LIT("TABLE DATA "));
+    return entry->catalog == 0 && sp_span_starts(entry->rest, SP_SPAN_LIT("TABLE DATA "));
 }
 
 enum { NAME_END = -1, NAME_DOT = -2 };

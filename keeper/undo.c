@@ -13,6 +13,7 @@
  */
 #include "infra/crypto/random.h"
 #include "infra/proc/file.h"
+#include "keeper/plain.h"
 #include "keeper/said.h"
 #include "keeper/undo_parts.h"
 
@@ -121,7 +122,9 @@ const json_t *undo_present(const undo *u, const json_t *relation)
 static const char PRESENT[] =
     "SELECT COALESCE(json_object_agg(c.oid::text, json_build_object("
     "'quoted', format('%I.%I', n.nspname, c.relname), 'kind', c.relkind,"
-    "'logged', c.relpersistence = 'p',"
+    "'file', c.relfilenode::bigint, 'logged', c.relpersistence = 'p',"
+    "'names', (SELECT json_object_agg(a.attnum::text, a.attname) FROM pg_catalog.pg_attribute a"
+    " WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped),"
     "'later', EXISTS (SELECT FROM pg_catalog.pg_index i WHERE NOT i.indimmediate AND (i.indrelid ="
     " c.oid OR i.indrelid IN (SELECT relid FROM pg_catalog.pg_partition_tree(c.oid)))),"
     "'elsewhere', EXISTS (SELECT FROM pg_catalog.pg_class f WHERE f.relkind = 'f' AND (f.oid IN"
@@ -274,10 +277,18 @@ static void unlock_commands(const undo *u, sp_span rest, sp_buf *out)
 
 sp_err undo_script(undo *u, sp_buf *sql)
 {
-    auto_buf sp_buf out = sp_buf_make(2 * UNDO_SQL_MAX_BYTES);
-    unlock_commands(u, sp_buf_borrow(sql), &out);
+    auto_buf sp_buf plain = sp_buf_make(2 * UNDO_SQL_MAX_BYTES);
+    auto_buf sp_buf out = sp_buf_make(3 * UNDO_SQL_MAX_BYTES);
+    keep_plain state = {.inside = 0};
+    keep_plain_feed(&state, sp_buf_borrow(sql), &plain);
+    unlock_commands(u, sp_buf_borrow(&plain), &out);
     sp_err err = sp_buf_error(sql);
+    err = sp_failed(err) ? err : sp_buf_error(&plain);
     err = sp_failed(err) ? err : sp_buf_error(&out);
+    if (err.code == SP_ELIMIT) {
+        err = undo_refuse(u, "what was kept", "a definition in it is longer than undo can write",
+                          NULL, NULL);
+    }
     if (!sp_failed(err)) {
         err = sp_write_all(u->psql.in, sp_buf_borrow(&out));
         keep_work_moved(&u->job->work);
@@ -438,6 +449,14 @@ static void add_row(undo *u, json_t *rows, json_t *one)
     json_object_set_new(one, "clashes",
                         json_integer(number_of(one, "missing") - number_of(one, "inserted")));
     json_array_append_new(rows, one);
+    json_int_t stay = number_of(one, "stay") - number_of(one, "removed") - number_of(one, "hung");
+    json_object_set_new(one, "stay", json_integer(stay > 0 ? stay : 0));
+    if (stay > 0) {
+        undo_tell(u, json_sprintf("%lld rows of %s that the same transaction wrote stay: which of "
+                                  "them are others under a new key, and which it added, cannot be "
+                                  "told",
+                                  (long long)stay, undo_text(one, "relation")));
+    }
     if (number_of(one, "hung") != 0) {
         undo_tell(u, json_sprintf("%lld rows of %s stay under their new keys: rows of others hang "
                                   "on them",
@@ -479,11 +498,21 @@ static bool is_complete(const json_t *rows)
     for (size_t i = 0; i < json_array_size(rows); i++) {
         const json_t *one = json_array_get(rows, i);
         if (number_of(one, "clashes") != 0 || number_of(one, "hung") != 0 ||
+            number_of(one, "stay") != 0 ||
             (json_is_true(json_object_get(one, "changes")) && number_of(one, "conflicts") != 0)) {
             return false;
         }
     }
     return true;
+}
+
+static json_int_t sum_of(const json_t *rows, const char *key)
+{
+    json_int_t sum = 0;
+    for (size_t i = 0; i < json_array_size(rows); i++) {
+        sum += number_of(json_array_get(rows, i), key);
+    }
+    return sum;
 }
 
 static bool is_nothing(const undo *u, const json_t *rows)
@@ -542,9 +571,17 @@ static sp_err write_report(undo *u)
                             "verb", json_object_get(u->manifest, "verb"), "restored", u->restored,
                             "rows", rows, "told", u->told);
     if (nothing) {
+        json_int_t differing = sum_of(rows, "differing");
         sp_buf_reset(&u->job->why);
-        sp_buf_text(&u->job->why, "nothing of what was kept is missing or changed, as far as can "
-                                  "be told: there is nothing to put back");
+        if (differing > 0) {
+            sp_buf_fmt(&u->job->why,
+                       "nothing is put back: %lld rows differ from what was kept, and that the "
+                       "statement changed them cannot be told",
+                       (long long)differing);
+        } else {
+            sp_buf_text(&u->job->why, "nothing of what was kept is missing or changed, as far as "
+                                      "can be told: there is nothing to put back");
+        }
     }
     if (nothing && u->notes > 0) {
         sp_buf_fmt(&u->job->why, " (%s)", json_string_value(json_array_get(u->told, 0)));
@@ -641,6 +678,7 @@ static sp_err look(undo *u)
     TRY(take_made_again(u));
     TRY(read_present(u));
     TRY(undo_find_equals(u));
+    TRY(undo_find_types(u));
     TRY(undo_find_missing(u));
     TRY(undo_names_find(u));
     TRY(undo_check_history(u));
@@ -702,6 +740,7 @@ sp_err keep_run_undo(keep_job *job, bool try)
     json_decref(u.above);
     json_decref(u.renamed);
     json_decref(u.operators);
+    json_decref(u.types_gone);
     json_decref(u.lessened);
     json_decref(u.restored);
     json_decref(u.told);

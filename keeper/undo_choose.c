@@ -6,6 +6,7 @@
  */
 #include "keeper/undo_tables.h"
 
+#include <stdio.h>
 #include <string.h>
 
 /* ---- columns ---- */
@@ -16,9 +17,78 @@ bool undo_is_plain(const json_t *column)
     return !json_is_true(json_object_get(column, "generated"));
 }
 
+/* The name that it has now; NULL = it is gone. In a table that was made again: the same. */
+static const char *name_now(const undo_table *t, const json_t *column)
+{
+    char key[24];
+    const char *name = undo_text(column, "name");
+    const json_t *number = json_object_get(column, "number");
+    if (number == NULL || undo_is_made_again(t->relation)) {
+        return json_object_get(json_object_get(t->now, "columns"), name) == NULL ? NULL : name;
+    }
+    snprintf(key, sizeof(key), "%lld", (long long)json_integer_value(number));
+    return json_string_value(json_object_get(json_object_get(t->now, "names"), key));
+}
+
 bool undo_is_lost(const undo_table *t, const json_t *column)
 {
-    return json_object_get(json_object_get(t->now, "columns"), undo_text(column, "name")) == NULL;
+    return name_now(t, column) == NULL;
+}
+
+/* $1 numbers of types. */
+static const char TYPES_GONE[] =
+    "SELECT COALESCE(json_object_agg(o::text, true), '{}'::json)::text FROM unnest($1::oid[]) o"
+    " WHERE NOT EXISTS (SELECT FROM pg_catalog.pg_type t WHERE t.oid = o)";
+
+static void list_types(const json_t *relation, sp_buf *out)
+{
+    const json_t *columns = json_object_get(relation, "columns");
+    for (size_t i = 0; i < json_array_size(columns); i++) {
+        const json_t *type = json_object_get(json_array_get(columns, i), "type_oid");
+        if (json_integer_value(type) >= 16384) {
+            sp_buf_fmt(out, "%s%u", out->len == 0 ? "{" : ",", (uint32_t)json_integer_value(type));
+        }
+    }
+}
+
+sp_err undo_find_types(undo *u)
+{
+    auto_buf sp_buf oids = sp_buf_make(UNDO_SQL_MAX_BYTES);
+    auto_free char *text = NULL;
+    const json_t *relations = json_object_get(u->manifest, "relations");
+    for (size_t i = 0; i < json_array_size(relations); i++) {
+        list_types(json_array_get(relations, i), &oids);
+    }
+    sp_buf_text(&oids, oids.len == 0 ? "{}" : "}");
+    TRY(sp_buf_take_cstr(&oids, &text));
+    const char *const list[] = {text};
+    return keep_exec_json(u->job, u->conn, TYPES_GONE, 1, list, &u->types_gone);
+}
+
+/* A statement that drops other things takes columns with their types alone; else others dropped
+ * it. */
+static bool fell_with_it(const undo *u, const json_t *column)
+{
+    char key[16];
+    snprintf(key, sizeof(key), "%u",
+             (uint32_t)json_integer_value(json_object_get(column, "type_oid")));
+    return undo_verb_is(u, "ALTER") || json_object_get(u->types_gone, key) != NULL;
+}
+
+bool undo_is_rewritten(const undo *u, const undo_table *t)
+{
+    const json_t *relations = json_object_get(u->manifest, "relations");
+    bool is = false;
+    for (size_t i = 0; i < json_array_size(relations); i++) {
+        const json_t *one = json_array_get(relations, i);
+        const json_t *now = undo_present(u, one);
+        const json_t *file = json_object_get(one, "file");
+        bool is_of_it = one == t->relation ||
+                        strcmp(undo_text(one, "root"), undo_text(t->relation, "quoted")) == 0;
+        is = is || (is_of_it && now != NULL && file != NULL &&
+                    !json_equal(file, json_object_get(now, "file")));
+    }
+    return is;
 }
 
 /* It has another type now. */
@@ -113,11 +183,23 @@ static bool is_key_lost(const undo_table *t)
     for (size_t i = 0; i < json_array_size(columns); i++) {
         const json_t *column = json_array_get(columns, i);
         for (size_t k = 0; k < json_array_size(key) && undo_is_lost(t, column); k++) {
-            lost = lost || strcmp(json_string_value(json_array_get(key, k)),
-                                  undo_text(column, "quoted")) == 0;
+            const char *name = json_string_value(json_array_get(key, k));
+            lost = lost || (name != NULL && strcmp(name, undo_text(column, "quoted")) == 0);
         }
     }
     return lost;
+}
+
+/* A column that the statement may have taken. */
+static bool has_lost(const undo *u, const undo_table *t)
+{
+    const json_t *columns = json_object_get(t->relation, "columns");
+    bool has = false;
+    for (size_t i = 0; i < json_array_size(columns); i++) {
+        const json_t *column = json_array_get(columns, i);
+        has = has || (undo_is_lost(t, column) && fell_with_it(u, column));
+    }
+    return has;
 }
 
 /* False: nothing of it is put back here. */
@@ -134,7 +216,7 @@ static bool decide(const undo *u, bool rows, undo_table *t)
                  (says(u, "DELETE") && json_is_true(json_object_get(t->relation, "changed")));
     t->moves = t->keyed && (any || says(u, "UPDATE MERGE WITH") || (cascades && rekeys));
     t->adds = rows || unlogged; /* a crash may have emptied it */
-    return t->adds || retyped || (alters && has_columns(t, undo_is_lost));
+    return t->adds || retyped || (alters && has_lost(u, t));
 }
 
 /* ---- what cannot be put back ---- */
@@ -152,8 +234,17 @@ static obstacle look_at_column(const undo *u, const undo_table *t, const json_t 
     const json_t *is =
         json_object_get(json_object_get(t->now, "columns"), undo_text(column, "name"));
     bool alters = undo_verb_is(u, "ALTER DROP");
-    if (undo_is_lost(t, column) && (!alters || !undo_is_plain(column))) {
+    if (!undo_is_plain(column)) { /* it holds nothing of its own */
+        return (obstacle){NULL, NULL, NULL};
+    }
+    if (undo_is_lost(t, column) && (!alters || !fell_with_it(u, column))) {
         return (obstacle){"a column that was kept is not there any more:", name, NULL};
+    }
+    if (undo_is_lost(t, column) && is != NULL) {
+        return (obstacle){"another column has the name now of one that fell:", name, NULL};
+    }
+    if (!undo_is_lost(t, column) && is == NULL) {
+        return (obstacle){"a column has another name now:", name, name_now(t, column)};
     }
     if (undo_is_lost(t, column) && !t->keyed) { /* all rows would look as if they were missing */
         bool had = json_array_size(json_object_get(t->relation, "key")) > 0;
@@ -258,6 +349,22 @@ static bool is_written(const undo_table *t, const json_t *column)
     return undo_is_plain(column);
 }
 
+static void tell_others_drops(undo *u, const undo_table *t)
+{
+    const json_t *columns = json_object_get(t->relation, "columns");
+    for (size_t i = 0; i < json_array_size(columns); i++) {
+        const json_t *column = json_array_get(columns, i);
+        if (undo_is_lost(t, column) && !fell_with_it(u, column)) {
+            undo_tell(u,
+                      json_sprintf("column %s of %s is not put back: its type is there, so others "
+                                   "dropped it",
+                                   undo_text(column, "quoted"), undo_text(t->relation, "quoted")));
+            u->notes++;
+            u->leaves_out = true;
+        }
+    }
+}
+
 static sp_err choose_one(undo *u, undo_table t, bool rows, undo_tables *all)
 {
     if (t.now == NULL && rows && !undo_verb_is(u, "DROP")) {
@@ -266,7 +373,14 @@ static sp_err choose_one(undo *u, undo_table t, bool rows, undo_tables *all)
             (obstacle){"the table has been dropped since; its rows cannot be put back", NULL, NULL},
             all);
     }
-    if (t.now == NULL || !decide(u, rows, &t)) {
+    if (t.now == NULL) {
+        return sp_ok();
+    }
+    bool is_wanted = decide(u, rows, &t);
+    if (!is_wanted && undo_verb_is(u, "DROP")) {
+        tell_others_drops(u, &t);
+    }
+    if (!is_wanted) {
         return sp_ok();
     }
     obstacle found = look_at(u, &t);

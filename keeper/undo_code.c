@@ -356,7 +356,7 @@ sp_err undo_code_events(undo *u)
     return undo_refuse(u, "event trigger",
                        "its function would run with the keeper's rights whenever undo makes "
                        "something; when it was looked at, let a superuser own it:",
-                       PQgetvalue(found, 0, 0), PQgetvalue(found, 0, 1));
+                       keep_value(found, 0, 0), keep_value(found, 0, 1));
 }
 
 sp_err undo_code_begin(undo *u)

@@ -20,26 +20,44 @@ static void tell_less(undo *u, const undo_table *t, const json_t *column)
     }
 }
 
+/* What it computes would run while it is made. */
+static void tell_generated(undo *u, const undo_table *t, const json_t *column)
+{
+    undo_tell(u, json_sprintf("column %s of %s, which is generated, is not put back: let its owner "
+                              "add it",
+                              undo_text(column, "quoted"), undo_text(t->relation, "quoted")));
+    u->notes++;
+    u->leaves_out = true;
+}
+
 /* Columns that are gone are made again; who inherits one has it from its parent, if that comes
  * first. */
 static void put_columns(undo *u, const undo_table *t, sp_buf *sql)
 {
     const json_t *columns = json_object_get(t->relation, "columns");
+    size_t count = 0;
     for (size_t i = 0; i < json_array_size(columns); i++) {
         const json_t *column = json_array_get(columns, i);
         const char *collation = undo_text(column, "collation");
-        if (undo_is_lost(t, column)) {
-            undo_code_check_again(t->relation, sql);
-            sp_buf_fmt(sql, "ALTER TABLE %s ADD COLUMN IF NOT EXISTS %s %s%s%s;\n",
-                       undo_text(t->now, "quoted"), undo_text(column, "quoted"),
-                       undo_text(column, "type"), collation[0] == '\0' ? "" : " COLLATE ",
-                       collation);
-            undo_tell(u,
-                      json_sprintf("column %s of %s was made again, as the last one",
-                                   undo_text(column, "quoted"), undo_text(t->relation, "quoted")));
-            tell_less(u, t, column);
+        if (!undo_is_lost(t, column)) {
+            continue;
         }
+        if (!undo_is_plain(column)) {
+            tell_generated(u, t, column);
+            continue;
+        }
+        if (count++ == 0) {
+            undo_code_check_again(t->relation, sql);
+            sp_buf_fmt(sql, "ALTER TABLE %s", undo_text(t->now, "quoted"));
+        }
+        sp_buf_fmt(sql, "%s ADD COLUMN IF NOT EXISTS %s %s%s%s", count == 1 ? "" : ",",
+                   undo_text(column, "quoted"), undo_text(column, "type"),
+                   collation[0] == '\0' ? "" : " COLLATE ", collation);
+        undo_tell(u, json_sprintf("column %s of %s was made again, as the last one",
+                                  undo_text(column, "quoted"), undo_text(t->relation, "quoted")));
+        tell_less(u, t, column);
     }
+    sp_buf_text(sql, count > 0 ? ";\n" : "");
 }
 
 /* With a sequence of its own, behind what is there. */
@@ -108,7 +126,7 @@ void undo_finish_columns(undo *u, const undo_table *t, sp_buf *sql)
         const json_t *column = json_array_get(columns, i);
         const char *quoted = undo_text(column, "quoted");
         const char *name = undo_text(t->now, "quoted");
-        if (!undo_is_lost(t, column)) {
+        if (!undo_is_lost(t, column) || !undo_is_plain(column)) {
             continue;
         }
         if (json_is_string(json_object_get(column, "default"))) {

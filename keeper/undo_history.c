@@ -100,7 +100,7 @@ sp_err undo_check_transaction(undo *u)
     }
     const char *const one[] = {number};
     TRY(keep_exec(u->job, u->conn, sql, 1, one, &result));
-    const char *is = PQntuples(result) == 1 ? PQgetvalue(result, 0, 0) : "";
+    const char *is = PQntuples(result) == 1 ? keep_value(result, 0, 0) : "";
     bool was_lost = strcmp(is, "aborted") == 0;
     if (was_lost || strcmp(is, "in progress") == 0) {
         return undo_refuse(u, "the statement",

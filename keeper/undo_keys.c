@@ -53,10 +53,10 @@ static sp_err take_ties(const PGresult *result, undo_tables *all)
     for (size_t i = 0; i < count; i++) {
         uint64_t child = 0;
         uint64_t parent = 0;
-        TRY(sp_span_to_u64(sp_span_cstr(PQgetvalue(result, (int)i, 0)), UINT32_MAX, &child));
-        TRY(sp_span_to_u64(sp_span_cstr(PQgetvalue(result, (int)i, 1)), UINT32_MAX, &parent));
+        TRY(sp_span_to_u64(sp_span_cstr(keep_value(result, (int)i, 0)), UINT32_MAX, &child));
+        TRY(sp_span_to_u64(sp_span_cstr(keep_value(result, (int)i, 1)), UINT32_MAX, &parent));
         all->ties[all->tie_count++] =
-            (undo_tie){(uint32_t)child, (uint32_t)parent, PQgetvalue(result, (int)i, 2)[0] == 't'};
+            (undo_tie){(uint32_t)child, (uint32_t)parent, keep_value(result, (int)i, 2)[0] == 't'};
     }
     qsort(all->ties, all->tie_count, sizeof(*all->ties), compare);
     return sp_ok();

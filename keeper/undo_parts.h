@@ -11,7 +11,7 @@
 #include "keeper/toc.h"
 
 enum {
-    UNDO_SQL_MAX_BYTES = 1 << 20,
+    UNDO_SQL_MAX_BYTES = 8 << 20,  /* 1,600 columns, each named some ten times */
     UNDO_TOLD_MAX_BYTES = 8 << 20, /* of psql */
     UNDO_LARGE_OBJECTS = 2613      /* pg_largeobject, as pg_dump writes them */
 };
@@ -43,6 +43,7 @@ typedef struct {
     uint32_t *left; /* ids of entries that are left out, though they are missing; sorted */
     size_t left_count;
     json_t *renamed;     /* what is called otherwise now, in words, by catalog and oid */
+    json_t *types_gone;  /* of columns, by oid */
     json_t *above;       /* what the keeper's role cannot make, by catalog and oid */
     json_t *lessened;    /* tables without columns that they had, by oid */
     bool another;        /* the database was gone: nothing of the archive is in this one */
@@ -203,6 +204,8 @@ bool undo_was_asked_for(const undo *u, const json_t *relation);
 typedef struct undo_tables undo_tables;
 SP_MUST sp_err undo_tables_choose(undo *u, undo_tables **ret_tables);
 void undo_tables_free(undo_tables *tables);
+/* Looks which types of columns are not there any more. */
+SP_MUST sp_err undo_find_types(undo *u);
 
 /* ---- undo_columns.c ---- */
 /* Locks them, and makes columns that are gone again. */

@@ -34,7 +34,7 @@ static const char LOOK[] =
 
 static bool is_true(const PGresult *result, int column)
 {
-    return PQgetvalue(result, 0, column)[0] == 't';
+    return keep_value(result, 0, column)[0] == 't';
 }
 
 sp_err undo_public_find(undo *u)

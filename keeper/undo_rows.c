@@ -170,7 +170,7 @@ static void put_comparing(const undo *u, const undo_table *t, sp_buf *sql)
 }
 
 /* sp_one: the transactions whose rows are taken back. */
-static void put_choosing(const undo *u, const undo_tables *all, sp_buf *sql)
+static void put_who(const undo *u, const undo_tables *all, sp_buf *sql)
 {
     const json_t *xids = json_object_get(u->manifest, "xids");
     const char *verbs = undo_text(u->manifest, "verb");
@@ -200,14 +200,34 @@ static void put_choosing(const undo *u, const undo_tables *all, sp_buf *sql)
     /* DELETE may have changed nothing. What was undone in part leaves no trace of the one that is
      * meant: then another's would be taken for it */
     bool may_guess = json_array_size(xids) == 0 && u->job->job.partly == 0 && !u->astray;
-    for (size_t i = 0; i < all->count; i++) { /* whose rows the undo wrote that made it again */
-        may_guess = may_guess && !undo_is_made_again(all->items[i].relation);
+    for (size_t i = 0; i < all->count; i++) { /* whoever wrote all its rows is the one of most */
+        may_guess = may_guess && !undo_is_made_again(all->items[i].relation) &&
+                    (undo_verb_is(u, "DROP ALTER") || !undo_is_rewritten(u, &all->items[i]));
     }
     bool guesses = may_guess && keep_has_word(verbs, "UPDATE MERGE WITH INSERT DELETE DROP ALTER");
     if (guesses) {
         sp_buf_text(sql,
                     "INSERT INTO pg_temp.sp_one SELECT sp_xid FROM pg_temp.sp_all GROUP BY sp_xid "
                     "ORDER BY min(n), count(*) DESC, sp_xid LIMIT 1;\n");
+    }
+}
+
+/* What only changes rows took none away but by a new key: the others that are missing are others'
+ * work. */
+static void put_choosing(const undo *u, const undo_tables *all, sp_buf *sql)
+{
+    const char *verbs = undo_text(u->manifest, "verb");
+    bool takes = keep_has_word(verbs, "ANY DELETE TRUNCATE DROP ALTER MERGE WITH COPY");
+    put_who(u, all, sql);
+    for (size_t i = 0; i < all->count && !takes; i++) {
+        const undo_table *t = &all->items[i];
+        if (t->moves) {
+            sp_buf_fmt(sql,
+                       "UPDATE pg_temp.sp_count SET n = 0 WHERE number = %zu AND what = 'missing' "
+                       "AND NOT EXISTS (SELECT FROM pg_temp.sp_new_%zu JOIN pg_temp.sp_one ON xid "
+                       "= sp_xid);\n",
+                       t->number, t->number);
+        }
     }
 }
 
@@ -257,20 +277,25 @@ static void put_types(undo *u, const undo_table *t, sp_buf *sql)
 static void put_lost(const undo *u, const undo_table *t, sp_buf *sql)
 {
     const json_t *columns = json_object_get(t->relation, "columns");
+    auto_buf sp_buf set = sp_buf_make(UNDO_SQL_MAX_BYTES);
     for (size_t i = 0; i < json_array_size(columns); i++) {
         const json_t *column = json_array_get(columns, i);
         const char *name = undo_text(column, "quoted");
         if (undo_is_plain(column) && undo_is_lost(t, column)) {
-            undo_code_check_again(t->relation, sql);
-            sp_buf_text(sql, "UPDATE ");
-            put_table(t, sql);
-            sp_buf_fmt(sql,
-                       " t SET %s = s.%s FROM pg_temp.sp_undo_%zu s WHERE s.%s IS NOT NULL AND ",
-                       name, name, t->number, name);
-            put_match(u, t, sql);
-            sp_buf_text(sql, ";\n");
+            sp_buf_fmt(&set, "%s%s = s.%s", set.len == 0 ? "" : ", ", name, name);
         }
     }
+    if (set.len == 0) {
+        return;
+    }
+    undo_code_check_again(t->relation, sql);
+    sp_buf_text(sql, "UPDATE ");
+    put_table(t, sql);
+    sp_buf_text(sql, " t SET ");
+    sp_buf_span(sql, sp_buf_borrow(&set));
+    sp_buf_fmt(sql, " FROM pg_temp.sp_undo_%zu s WHERE ", t->number);
+    put_match(u, t, sql);
+    sp_buf_text(sql, ";\n");
 }
 
 static void put_reverting(const undo *u, const undo_table *t, sp_buf *sql)
@@ -388,6 +413,12 @@ static void put_inserting(const undo *u, const undo_table *t, sp_buf *sql)
     put_table(t, sql);
     sp_buf_text(sql, " t WHERE ");
     put_match(u, t, sql);
+    if (t->keyed) {
+        sp_buf_fmt(sql,
+                   ") AND EXISTS (SELECT FROM pg_temp.sp_count WHERE number = %zu AND what = "
+                   "'missing' AND n > 0",
+                   t->number);
+    }
     /* what is checked later no conflict is found by: it is an error then */
     bool checks_later = json_is_true(json_object_get(t->now, "later"));
     sp_buf_fmt(sql,
@@ -399,7 +430,9 @@ static void put_inserting(const undo *u, const undo_table *t, sp_buf *sql)
 /* {"relation":..,"missing":n,"inserted":n,"differing":n,"reverted":n,"conflicts":n,"keys":[..]} */
 static void put_report(undo *u, const undo_table *t, sp_buf *sql)
 {
-    bool changes = t->changes || keep_has_word(undo_text(u->manifest, "verb"), "ANY");
+    /* a row that stands under the key of one that was taken may have been put in since */
+    bool changes =
+        t->changes || keep_has_word(undo_text(u->manifest, "verb"), "ANY TRUNCATE DELETE");
     sp_buf_text(sql, "SELECT json_build_object('relation', ");
     undo_literal(u, undo_text(t->relation, "quoted"), sql);
     sp_buf_fmt(sql, ", 'changes', %s,", changes ? "true" : "false");
@@ -410,6 +443,13 @@ static void put_report(undo *u, const undo_table *t, sp_buf *sql)
                    "'%s', COALESCE((SELECT n FROM pg_temp.sp_count WHERE number = %zu AND what = "
                    "'%s'), 0),",
                    counts[i], t->number, counts[i]);
+    }
+    if (t->moves) {
+        sp_buf_fmt(sql,
+                   "'stay', (SELECT count(*) FROM pg_temp.sp_new_%zu JOIN pg_temp.sp_one ON xid = "
+                   "sp_xid WHERE (SELECT n FROM pg_temp.sp_count WHERE number = %zu AND what = "
+                   "'missing') > 0),",
+                   t->number, t->number);
     }
     sp_buf_fmt(sql,
                "'differing', (SELECT count(*) FROM pg_temp.sp_diff_%zu), 'reverted', (SELECT "

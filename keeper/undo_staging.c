@@ -114,12 +114,17 @@ static bool is_kept_data(const undo *u, const keep_toc_entry *entry)
 {
     const json_t *relations = json_object_get(u->manifest, "relations");
     bool again = false;
+    bool is_of_root = false; /* a partition that was dropped since: its rows go into the whole */
     for (size_t i = 0; i < json_array_size(relations); i++) {
+        const json_t *one = json_array_get(relations, i);
+        is_of_root = is_of_root || (undo_oid(one) == entry->oid && undo_is_in_root(u, one) &&
+                                    !undo_verb_is(u, "DROP ALTER"));
         const json_t *was = json_object_get(json_array_get(relations, i), "was");
         again = again || (uint32_t)json_integer_value(was) == entry->oid;
     }
-    return keep_toc_is_data(entry) && (again || (!undo_is_missing(u, PG_CLASS, entry->oid) &&
-                                                 !undo_is_unknown_data(u, entry)));
+    return keep_toc_is_data(entry) &&
+           (again || is_of_root ||
+            (!undo_is_missing(u, PG_CLASS, entry->oid) && !undo_is_unknown_data(u, entry)));
 }
 
 sp_err undo_load_rows(undo *u, const undo_tables *all, sp_buf *sql)

@@ -66,7 +66,7 @@ static sp_err name_catalog(undo *u, uint32_t catalog, sp_buf *out)
     if (PQntuples(name) != 1) {
         return sp_fail(SP_ECORRUPT);
     }
-    sp_buf_text(out, PQgetvalue(name, 0, 0));
+    sp_buf_text(out, keep_value(name, 0, 0));
     return sp_ok();
 }
 
@@ -97,8 +97,8 @@ static sp_err look_up(undo *u, uint32_t catalog, const char *oids)
         if (u->missing_count == u->entry_count) {
             return sp_fail(SP_ECORRUPT); /* the server says more than it was asked about */
         }
-        TRY(sp_span_to_u64(sp_span_cstr(PQgetvalue(gone, i, 0)), UINT32_MAX, &oid));
-        if (catalog == PG_CLASS && counts_for_present(u, PQgetvalue(gone, i, 0))) {
+        TRY(sp_span_to_u64(sp_span_cstr(keep_value(gone, i, 0)), UINT32_MAX, &oid));
+        if (catalog == PG_CLASS && counts_for_present(u, keep_value(gone, i, 0))) {
             continue;
         }
         u->missing[u->missing_count++] = (undo_object){catalog, (uint32_t)oid};
@@ -130,6 +130,12 @@ static bool is_unseen(const undo *u, const keep_toc_entry *entry)
     snprintf(oid, sizeof(oid), "%u", entry->oid);
     return sp_span_starts(entry->rest, SP_SPAN_LIT("CHECK CONSTRAINT ")) &&
            json_object_get(json_object_get(u->manifest, "unchecked"), oid) == NULL;
+}
+
+/* A table of a schema called ATTACH has the same words, and a row of its own. */
+static bool is_join(const keep_toc_entry *entry)
+{
+    return entry->catalog == 0 && sp_span_starts(entry->rest, JOINS);
 }
 
 static bool is_mapping(const keep_toc_entry *entry)
@@ -347,7 +353,7 @@ bool undo_is_wanted(const undo *u, const keep_toc_entry *entry)
     if (entry->oid != 0) { /* TABLE DATA */
         return undo_is_missing(u, PG_CLASS, entry->oid);
     }
-    if (sp_span_starts(entry->rest, JOINS)) {
+    if (is_join(entry)) {
         return joins_missing(u, entry);
     }
     if (sp_span_starts(entry->rest, INDEX_JOINS)) {
@@ -406,13 +412,13 @@ static bool wanted_keys(const undo *u, const keep_toc_entry *entry)
 
 static bool wanted_then(const undo *u, const keep_toc_entry *entry)
 {
-    return !is_first(entry) && undo_is_wanted(u, entry) && !sp_span_starts(entry->rest, JOINS);
+    return !is_first(entry) && undo_is_wanted(u, entry) && !is_join(entry);
 }
 
 /* For this the server computes with the parent's keys and with checks. */
 static bool wanted_joins(const undo *u, const keep_toc_entry *entry)
 {
-    return undo_is_wanted(u, entry) && sp_span_starts(entry->rest, JOINS);
+    return undo_is_wanted(u, entry) && is_join(entry);
 }
 
 static void note_restored(undo *u, bool first)

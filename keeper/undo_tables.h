@@ -38,8 +38,10 @@ struct undo_tables {
 bool undo_is_plain(const json_t *column);
 /* A partition whose root was kept as well: its rows are put into that. */
 bool undo_is_in_root(const undo *u, const json_t *relation);
-/* It is not there any more. */
+/* It is not there any more, whatever has its name. */
 bool undo_is_lost(const undo_table *t, const json_t *column);
+/* Rows of it, or of a partition, were written anew, under another number perhaps. */
+bool undo_is_rewritten(const undo *u, const undo_table *t);
 /* It has been logged and is not any more. */
 bool undo_is_unlogged(const undo_table *t);
 /* It has another type now. */

@@ -1,0 +1,164 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The keeper with a real PostgreSQL: what others did between a statement and its undo is left to them, and nothing is called complete,
+or impossible, that is not.
+
+OWNS a server and a keeper. PROCESS tests. TRUST none. SPEC keeper/README.md.
+"""
+import contextlib
+
+import pytest
+
+from keeper_client import UNDO
+from keeperlib import keep, row, server_and_keeper, undo
+from vault_client import ECONFLICT
+
+ROLES = """
+CREATE ROLE owner NOLOGIN;
+CREATE ROLE op_keep LOGIN PASSWORD 'of op_keep' IN ROLE owner;
+GRANT pg_read_all_data TO op_keep;
+"""
+
+server, keeper = server_and_keeper(ROLES)
+
+
+@pytest.fixture
+def shop(server):
+    """A table z of five rows."""
+    server.sql("SET ROLE owner; CREATE SCHEMA shop; CREATE TABLE shop.z (id int PRIMARY KEY, a text, b text);"
+               "INSERT INTO shop.z SELECT i, 'a' || i, 'b' || i FROM generate_series(1, 5) i", "orders")
+    yield lambda text: server.sql("SET ROLE owner;" + text, "orders")
+    server.sql("DROP SCHEMA IF EXISTS shop CASCADE", "orders")
+
+
+def held(keeper, server, number, verb, before, text, table="shop.z"):
+    """Kept as the gate does it, while the transaction of what is before holds the table."""
+    with contextlib.closing(server.connect(database="orders")) as holder:
+        holder.autocommit = False
+        holder.cursor().execute(f"{before}; LOCK TABLE {table} IN SHARE ROW EXCLUSIVE MODE; SELECT pg_current_xact_id()")
+        keep(keeper, server, number, verb, table, holder=holder.get_backend_pid())
+        holder.cursor().execute(text)
+        holder.commit()
+
+
+def refusal(keeper, server, number, verb, **more):
+    code, _, _, _, why = keeper.job(UNDO, keep=number, port=server.port, verb=verb, **more)
+    assert code == ECONFLICT, (code, why)
+    return why
+
+
+@pytest.mark.parametrize("name", ["ATTACH", "DATA"])
+def test_a_schema_called_as_words_of_the_archive(keeper, server, shop, name):
+    server.sql(f'SET ROLE owner; CREATE SCHEMA "{name}"; CREATE TABLE "{name}".z (id int); INSERT INTO "{name}".z VALUES (7)', "orders")
+    try:
+        keep(keeper, server, 1, "DROP", whole=True)
+        shop(f'DROP SCHEMA shop CASCADE; DROP TABLE "{name}".z')
+        undo(keeper, server, 1, "DROP", whole=True)
+        assert server.sql(f'SELECT id, (SELECT count(*) FROM shop.z) FROM "{name}".z', "orders") == "7|5"
+    finally:
+        server.sql(f'DROP SCHEMA "{name}" CASCADE', "orders")
+
+
+def test_a_column_that_fell_and_stands_there_again(keeper, server, shop):
+    keep(keeper, server, 2, "ALTER", "shop.z")
+    shop("ALTER TABLE shop.z DROP COLUMN a, DROP COLUMN b; ALTER TABLE shop.z ADD COLUMN a text")
+    assert "another column has the name now of one that fell: a" in refusal(keeper, server, 2, "ALTER")
+    shop("ALTER TABLE shop.z DROP COLUMN a")
+    report = undo(keeper, server, 2, "ALTER")
+    assert report["complete"] and server.sql("SELECT a, b FROM shop.z WHERE id = 3", "orders") == "a3|b3"
+
+
+def test_a_column_that_others_renamed(keeper, server, shop):
+    keep(keeper, server, 3, "ALTER", "shop.z")
+    shop("ALTER TABLE shop.z DROP COLUMN b; ALTER TABLE shop.z RENAME a TO name; UPDATE shop.z SET name = 'erased'")
+    assert "a column has another name now: a (name)" in refusal(keeper, server, 3, "ALTER")
+
+
+def test_a_column_that_others_dropped(keeper, server, shop):
+    """The undo of another statement does not bring it back; a column that fell with its type comes."""
+    shop("CREATE TABLE shop.gone (id int PRIMARY KEY); CREATE TYPE shop.e AS ENUM ('x'); ALTER TABLE shop.z ADD COLUMN e shop.e DEFAULT 'x'")
+    keep(keeper, server, 4, "DROP", whole=True)
+    shop("DROP TABLE shop.gone CASCADE; ALTER TABLE shop.z DROP COLUMN a")
+    report = undo(keeper, server, 4, "DROP", whole=True)
+    assert report["complete"] is False and any("column a of shop.z is not put back" in one for one in report["told"]), report
+    keep(keeper, server, 5, "DROP", whole=True)
+    shop("DROP TYPE shop.e CASCADE")
+    report = undo(keeper, server, 5, "DROP", whole=True)
+    assert report["complete"] and server.sql("SELECT * FROM shop.z WHERE id = 1", "orders") == "1|b1|x", report
+
+
+@pytest.mark.parametrize("verb, text", [("TRUNCATE", "TRUNCATE shop.z"), ("DELETE", "DELETE FROM shop.z")])
+def test_rows_that_were_put_in_again_do_not_end_it(keeper, server, shop, verb, text):
+    keep(keeper, server, 6, verb, "shop.z")
+    shop(f"{text}; INSERT INTO shop.z SELECT i, '', '' FROM generate_series(1, 4) i")
+    report = undo(keeper, server, 6, verb)
+    assert report["complete"] is False and row(report, "shop.z")["conflicts"] == 4, report
+    shop("DELETE FROM shop.z WHERE a = ''")
+    report = undo(keeper, server, 6, verb, partly=True)
+    assert report["complete"] and server.sql("SELECT string_agg(a, '' ORDER BY id) FROM shop.z", "orders") == "a1a2a3a4a5"
+
+
+@pytest.mark.parametrize("whole", [False, True])
+def test_a_generated_column_that_fell_with_another_one(keeper, server, shop, whole):
+    shop("ALTER TABLE shop.z ADD COLUMN g text GENERATED ALWAYS AS (a || '!') STORED")
+    keep(keeper, server, 7, "ALTER DROP", *([] if whole else ["shop.z"]), whole=whole)
+    shop("ALTER TABLE shop.z DROP COLUMN a CASCADE")
+    report = undo(keeper, server, 7, "ALTER DROP", whole=whole)
+    assert server.sql("SELECT a FROM shop.z WHERE id = 2", "orders") == "a2"
+    assert report["complete"] is False and any("column g of shop.z, which is generated, is not put back" in one for one in report["told"])
+
+
+def test_many_columns(keeper, server, shop):
+    """With names that are as long as they may be."""
+    names = [f"c{i:04}" + 50 * "x" for i in range(700)]
+    shop("CREATE TABLE shop.wide (id int PRIMARY KEY, " + ", ".join(f"{name} int" for name in names) + "); INSERT INTO shop.wide (id) VALUES (1);"
+         f"UPDATE shop.wide SET {names[7]} = 7, {names[699]} = 9")
+    keep(keeper, server, 8, "ALTER UPDATE", "shop.wide")
+    shop("ALTER TABLE shop.wide " + ", ".join(f"DROP COLUMN {name}" for name in names))
+    undo(keeper, server, 8, "ALTER UPDATE")
+    assert server.sql(f"SELECT {names[7]}, {names[699]} FROM shop.wide", "orders") == "7|9"
+
+
+def test_a_default_that_reads_like_a_variable_of_psql(keeper, server, shop):
+    server.sql('SET ROLE owner; CREATE SCHEMA "ERROR"; CREATE FUNCTION "ERROR".f() RETURNS int LANGUAGE sql AS \'SELECT 1\';'
+               'CREATE TABLE shop.y (id int PRIMARY KEY, v int[] DEFAULT (ARRAY[1,2])[1:"ERROR".f()]); INSERT INTO shop.y VALUES (1)', "orders")
+    try:
+        keep(keeper, server, 9, "ALTER", "shop.y")
+        shop("ALTER TABLE shop.y DROP COLUMN v")
+        undo(keeper, server, 9, "ALTER")
+        assert server.sql("INSERT INTO shop.y (id) VALUES (2); SELECT v FROM shop.y ORDER BY id", "orders").split() == ["{1}", "{1}"]
+    finally:
+        server.sql('DROP SCHEMA "ERROR" CASCADE', "orders")
+
+
+def test_rows_that_others_deleted_stay_away_when_values_come_back(keeper, server, shop):
+    held(keeper, server, 10, "UPDATE", "SELECT 1", "UPDATE shop.z SET a = '' WHERE id < 3")
+    shop("DELETE FROM shop.z WHERE id = 5")
+    report = undo(keeper, server, 10, "UPDATE")
+    assert server.sql("SELECT string_agg(a, ' ' ORDER BY id) FROM shop.z", "orders") == "a1 a2 a3 a4" and report["complete"], report
+
+
+def test_rows_under_new_keys_beside_one_that_was_added(keeper, server, shop):
+    held(keeper, server, 11, "UPDATE", "INSERT INTO shop.z VALUES (9999, 'x', '')", "UPDATE shop.z SET id = id + 100 WHERE id < 9999")
+    report = undo(keeper, server, 11, "UPDATE")
+    assert report["complete"] is False and any("6 rows of shop.z that the same transaction wrote stay" in one for one in report["told"]), report
+
+
+def test_a_table_that_was_written_anew_since(keeper, server, shop):
+    """Nothing is taken for the statement's, and that rows differ is said."""
+    keep(keeper, server, 12, "UPDATE", "shop.z")
+    shop("UPDATE shop.z SET a = ''")
+    shop("UPDATE shop.z SET a = 'others' WHERE id > 3")
+    shop("ALTER TABLE shop.z ADD COLUMN junk float DEFAULT random()")
+    assert "5 rows differ from what was kept" in refusal(keeper, server, 12, "UPDATE")
+    assert server.sql("SELECT count(*) FROM shop.z WHERE a = 'others'", "orders") == "2"
+
+
+def test_rows_of_a_partition_that_was_dropped_since(keeper, server, shop):
+    shop("CREATE TABLE shop.l (id int, d int, PRIMARY KEY (id, d)) PARTITION BY LIST (d); CREATE TABLE shop.l1 PARTITION OF shop.l FOR VALUES IN (1);"
+         "CREATE TABLE shop.l2 PARTITION OF shop.l FOR VALUES IN (2); INSERT INTO shop.l VALUES (1, 1), (2, 2)")
+    keep(keeper, server, 13, "DELETE", "shop.l")
+    shop("DELETE FROM shop.l; DROP TABLE shop.l1")
+    assert 'no partition of relation "l" found for row' in refusal(keeper, server, 13, "DELETE")
+    shop("CREATE TABLE shop.l1 PARTITION OF shop.l FOR VALUES IN (1)")
+    undo(keeper, server, 13, "DELETE")
+    assert server.sql("SELECT id, d FROM shop.l ORDER BY id", "orders").split() == ["1|1", "2|2"]

@@ -349,7 +349,7 @@ static void look_for(looking *l, const Node *item, wanted *it, unsigned deep)
     }
 }
 
-column_sure walk_column_of(const walker *w, bool has_schema, sp_span qualifier, sp_span name)
+static column_sure look(const walker *w, bool has_schema, sp_span qualifier, sp_span name)
 {
     looking l = {.at = *w};
     wanted it = {.qualifier = qualifier, .name = name};
@@ -372,4 +372,32 @@ column_sure walk_column_of(const walker *w, bool has_schema, sp_span qualifier, 
         }
     }
     return it.found ? it.sure : COLUMN_MAYBE;
+}
+
+/* The innermost FROM has its own list of items, so it says where in the text it is asked. */
+static asked_column key_of(const walker *w, bool has_schema, sp_span qualifier, sp_span name)
+{
+    enum { BY_SCHEMA = 1, FORMING = 2, AS_WAS = 4 };
+    return (asked_column){.items = w->rows != NULL ? w->rows->items : NIL,
+                          .qualifier = qualifier,
+                          .name = name,
+                          .how = (uint8_t)((has_schema ? BY_SCHEMA : 0) |
+                                           (w->rows != NULL && w->rows->is_forming ? FORMING : 0) |
+                                           (w->is_as_was ? AS_WAS : 0))};
+}
+
+column_sure walk_column_of(const walker *w, bool has_schema, sp_span qualifier, sp_span name)
+{
+    walk_room *room = w->room;
+    asked_column key = key_of(w, has_schema, qualifier, name);
+    for (uint32_t i = 0; i < room->asked_count && i < WALK_ASKED_MAX; i++) {
+        const asked_column *one = &room->asked[i];
+        if (key.items != NIL && one->items == key.items && one->how == key.how &&
+            sp_span_eq(one->name, name) && sp_span_eq(one->qualifier, qualifier)) {
+            return (column_sure)one->sure;
+        }
+    }
+    key.sure = (uint8_t)look(w, has_schema, qualifier, name);
+    room->asked[room->asked_count++ % WALK_ASKED_MAX] = key;
+    return (column_sure)key.sure;
 }

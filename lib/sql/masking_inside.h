@@ -42,8 +42,9 @@ typedef struct {
     bool in_reach;
     bool is_any; /* a FROM item may stand for anything: any column may be masked */
     bool changed;
-    bool has_window; /* bind_view: WINDOW w AS (...) holds a masked column */
-    uint32_t *work;  /* more than MASKING_WORK_MAX: refused */
+    bool has_window;             /* bind_view: WINDOW w AS (...) holds a masked column */
+    const SelectStmt *clean_arm; /* of a set operation without masked columns: nothing in it is */
+    uint32_t *work;              /* more than MASKING_WORK_MAX: refused */
     sp_sql_masking *result;
 } masking;
 

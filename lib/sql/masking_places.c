@@ -132,9 +132,18 @@ static void check_targets(masking *m, const List *targets)
     }
 }
 
+/* Of a chain of set operations each part would be asked at each level. */
+static void check_arms(masking *m, const SelectStmt *select, bool masked)
+{
+    m->clean_arm = masked ? NULL : select->larg;
+    check(m, (const Node *)select->larg, AS_PART);
+    m->clean_arm = masked ? NULL : select->rarg;
+    check(m, (const Node *)select->rarg, AS_PART);
+}
+
 static void check_select(masking *m, const SelectStmt *select)
 {
-    bool masked = masking_is_select(m, (const Node *)select);
+    bool masked = m->clean_arm != select && masking_is_select(m, (const Node *)select);
     check(m, (const Node *)select->withClause, AS_PART);
     if (select->op != SETOP_NONE && masked) {
         if (select->op != SETOP_UNION || !select->all) {
@@ -164,8 +173,7 @@ static void check_select(masking *m, const SelectStmt *select)
     }
     check(m, select->limitOffset, AS_PART);
     check(m, select->limitCount, AS_PART);
-    check(m, (const Node *)select->larg, AS_PART);
-    check(m, (const Node *)select->rarg, AS_PART);
+    check_arms(m, select, masked);
 }
 
 static void check_join(masking *m, const JoinExpr *join)

@@ -295,6 +295,9 @@ static uint32_t named_by_equal(scope *s, const A_Expr *expr, links *joined)
         }
         return 0;
     }
+    if (left != 0 && expr->rexpr != NULL && nodeTag(expr->rexpr) == T_A_Const) {
+        return left; /* nearly always */
+    }
     if (left != 0 && is_value(s, expr->rexpr, false, 0)) {
         return left;
     }

@@ -219,10 +219,16 @@ typedef struct {
 static void search_names(name_search *search, const Node *node, unsigned depth)
 {
     if (node == NULL || search->found || depth > SP_SQL_DEPTH_MAX ||
-        search->f->work++ > FOLD_WORK_MAX) {
+        search->f->work > FOLD_WORK_MAX) {
         return;
     }
     NodeTag tag = nodeTag(node);
+    search->f->work += tag != T_List; /* what stands in it is counted */
+    if (tag == T_A_Expr) {            /* no name stands in an operator's own */
+        search_names(search, AS(A_Expr, node)->lexpr, depth + 1);
+        search_names(search, AS(A_Expr, node)->rexpr, depth + 1);
+        return;
+    }
     if (tag == T_List) {
         const List *list = (const List *)(const void *)node;
         for (int i = 0; i < list_length(list); i++) {

@@ -720,6 +720,7 @@ void walk_statement(walker *w, const RawStmt *raw)
         .len = raw->stmt_len > 0 ? (uint32_t)raw->stmt_len : 0,
     };
     w->statement = statement;
+    room->asked_count = 0;
     w->scope = NULL;
     w->rows = NULL;
     w->is_plan_only = false;

@@ -9,7 +9,7 @@
 #include "lib/sql/judge.h"
 #include "lib/sql/tree.h"
 
-enum { WALK_TEMPS_MAX = 64 };
+enum { WALK_TEMPS_MAX = 64, WALK_ASKED_MAX = 16 };
 
 /* Names of WITH queries that are seen from here. */
 typedef struct cte_scope {
@@ -43,6 +43,16 @@ typedef struct {
     bool is_over; /* of those that the session had nothing is certain any more */
 } walk_temporary;
 
+/* What a column of the items of one FROM was found to be: expressions ask for the same ones over
+ * and over. Holds within one statement. */
+typedef struct {
+    const List *items;
+    sp_span qualifier;
+    sp_span name;
+    uint8_t how; /* by a schema, inside FROM, as names were */
+    uint8_t sure;
+} asked_column;
+
 /* What one judge keeps for all its calls. */
 typedef struct {
     sp_sql_use uses[SP_SQL_USES_MAX];
@@ -60,6 +70,8 @@ typedef struct {
     uint32_t names_len;
     uint32_t temp_count;
     walk_temporary temporary;
+    asked_column asked[WALK_ASKED_MAX];
+    uint32_t asked_count; /* of all that were asked: the last ones stand there */
     uint32_t work;        /* names compared; more than SP_SQL_WORK_MAX: too complex */
     uint32_t folds;       /* parts of conditions looked at */
     uint32_t ranges;      /* numbers that ranges of keys name */

@@ -58,17 +58,17 @@ static sp_sql_fault judge(void **state, const long_text *one, const char *what)
 static void test_hostile(void **state)
 {
     static const long_text texts[] = {
-        {"SELECT ", "a.id", ", ", 20000, " FROM ", "customers a", 2000, ""},
+        {"SELECT ", "a.id#", ", ", 20000, " FROM ", "customers a", 2000, ""},
         {"WITH ", "a# AS (SELECT 1)", ", ", 5000, " SELECT 1 FROM ", "zz", 50000, ""},
-        {"SELECT ", "a.id", ", ", 50000, " FROM ", "(SELECT * FROM orders) a", 1000, ""},
+        {"SELECT ", "a.id#", ", ", 50000, " FROM ", "(SELECT * FROM orders) a", 1000, ""},
         {"LOCK TABLE ", "t#", ", ", 900, "; SELECT 1 FROM ", "zz", 150000, ""},
-        {"SELECT 1 FROM (SELECT ", "1 a#", ", ", 20000, ", 2 x) s WHERE (", "s.x", 100000,
+        {"SELECT 1 FROM (SELECT ", "1 a#", ", ", 20000, ", 2 x) s WHERE (", "s.x#", 100000,
          ") IS NULL"},
-        {"SELECT 1 FROM (SELECT 1) s(", "a#", ", ", 20000, ", x) WHERE (", "s.x", 100000,
+        {"SELECT 1 FROM (SELECT 1) s(", "a#", ", ", 20000, ", x) WHERE (", "s.x#", 100000,
          ") IS NULL"},
-        {"SELECT 1 FROM f() s(", "a# int", ", ", 20000, ", x int) WHERE (", "s.x", 100000,
+        {"SELECT 1 FROM f() s(", "a# int", ", ", 20000, ", x int) WHERE (", "s.x#", 100000,
          ") IS NULL"},
-        {"WITH s(", "a#", ", ", 20000, ", x) AS (SELECT 1) SELECT 1 FROM s WHERE (", "s.x", 100000,
+        {"WITH s(", "a#", ", ", 20000, ", x) AS (SELECT 1) SELECT 1 FROM s WHERE (", "s.x#", 100000,
          ") IS NULL"},
     };
     for (size_t i = 0; i < SP_COUNT(texts); i++) {
@@ -195,6 +195,47 @@ static sp_sql_masking_mode mask(void **state, const sp_buf *text)
     return got.mode;
 }
 
+/* WITH queries that each add to the one before, as programs write them. */
+static void test_chain(void **state)
+{
+    auto_buf sp_buf text = sp_buf_make(SP_SQL_TEXT_MAX_BYTES);
+    sp_buf_text(&text, "WITH q0 AS (SELECT * FROM orders)");
+    for (int i = 1; i <= 160; i++) {
+        sp_buf_fmt(&text, ", q%d AS (SELECT q.*", i);
+        for (int j = 0; j < 40; j++) {
+            sp_buf_fmt(&text, ", q.id + %d AS a%d_%d", j, i, j);
+        }
+        sp_buf_fmt(&text, " FROM q%d q LEFT JOIN wares w ON w.id = q.id)", i - 1);
+    }
+    sp_buf_text(&text, " SELECT * FROM q160");
+    assert_int_equal(judge_whole(state, &text, "chain"), SP_SQL_FINE);
+}
+
+/* Rows that are named one by one, by keys of two columns. */
+static void test_long_or(void **state)
+{
+    office_room *it = *state;
+    const sp_sql_context context = {.catalogue = it->office};
+    auto_buf sp_buf text = sp_buf_make(SP_SQL_TEXT_MAX_BYTES);
+    sp_buf_text(&text, "DELETE FROM orders WHERE ");
+    repeat(&text, "(id = # AND customer_id = #)", " OR ", 10000);
+    const sp_sql_judgement *got = sp_sql_judge_text(it->judge, &context, sp_buf_borrow(&text));
+    assert_int_equal(got->fault, SP_SQL_FINE);
+    assert_true(got->uses[0].action == SP_ACTION_WRITE && got->uses[0].flags == 0);
+}
+
+/* Parts without masked columns, beside a table that has some. */
+static void test_long_clean_set(void **state)
+{
+    auto_buf sp_buf text = sp_buf_make(SP_SQL_TEXT_MAX_BYTES);
+    for (int i = 0; i < 400; i++) {
+        sp_buf_text(&text, i > 0 ? " UNION ALL SELECT " : "SELECT ");
+        repeat(&text, "o.note AS c#", ", ", 20);
+        sp_buf_text(&text, " FROM orders o JOIN customers c ON c.id = o.customer_id");
+    }
+    assert_int_equal(mask(state, &text), SP_SQL_MASKING_BY_ORIGIN);
+}
+
 /* Tables of many columns, over and over. */
 static void test_wide_tables(void **state)
 {
@@ -277,9 +318,10 @@ static void test_long_sets(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_hostile),          cmocka_unit_test(test_folding),
-        cmocka_unit_test(test_spent_within),     cmocka_unit_test(test_honest),
-        cmocka_unit_test(test_long_sets),        cmocka_unit_test(test_wide_tables),
-        cmocka_unit_test(test_places_and_copies)};
+        cmocka_unit_test(test_hostile),           cmocka_unit_test(test_folding),
+        cmocka_unit_test(test_spent_within),      cmocka_unit_test(test_honest),
+        cmocka_unit_test(test_long_sets),         cmocka_unit_test(test_wide_tables),
+        cmocka_unit_test(test_places_and_copies), cmocka_unit_test(test_chain),
+        cmocka_unit_test(test_long_or),           cmocka_unit_test(test_long_clean_set)};
     return cmocka_run_group_tests(tests, office_set_up_masked, office_tear_down);
 }

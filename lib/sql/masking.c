@@ -117,6 +117,11 @@ static void analyse(masking *m, const List *statements)
     if (!m->in_reach || masking_is_refused(m)) {
         return;
     }
+    if (m->has_odd && !m->context->is_utf8) {
+        masking_refuse(m, "names that are not ASCII, in a database that is not UTF8",
+                       SP_SPAN_EMPTY);
+        return;
+    }
     m->result->mode = is_new ? SP_SQL_MASKING_STRICT : SP_SQL_MASKING_BY_ORIGIN;
     m->changed = true;
     for (unsigned round = 0; m->changed && !masking_is_refused(m); round++) {

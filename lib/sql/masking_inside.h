@@ -42,6 +42,7 @@ typedef struct {
     bool in_reach;
     bool is_any; /* a FROM item may stand for anything: any column may be masked */
     bool changed;
+    bool has_odd;                /* a name that is not ASCII */
     bool has_window;             /* bind_view: WINDOW w AS (...) holds a masked column */
     const SelectStmt *clean_arm; /* of a set operation without masked columns: nothing in it is */
     uint32_t *work;              /* more than MASKING_WORK_MAX: refused */

@@ -305,9 +305,22 @@ void masking_add_made(masking *m, const RangeVar *relation)
     add(m, &m->made, text_of(relation->relname));
 }
 
+/* In a database that is not UTF8 the server folds other letters than the parser does. */
+static bool is_odd(sp_span name)
+{
+    size_t i = 0;
+    while (i < name.len && name.ptr[i] < 0x80) {
+        i++;
+    }
+    return i < name.len;
+}
+
 static void reach_item(masking *m, const Node *node)
 {
     switch ((int)nodeTag(node)) {
+    case T_String:
+        m->has_odd |= is_odd(string_of(node));
+        break;
     case T_FuncCall:
         reach_function(m, AS(FuncCall, node));
         break;

@@ -106,9 +106,35 @@ static void names_are_judged_as_both(void **state)
     office_check(state, (sp_sql_context){.is_other = is_any}, cases, SP_COUNT(cases));
 }
 
+/* Which names are the same is the server's to say, by its locale. */
+static void names_are_ascii_where_the_server_is_not_utf8(void **state)
+{
+    static const struct {
+        const char *text;
+        bool is_utf8;
+        sp_sql_masking_mode mode;
+    } cases[] = {
+        {"SELECT id FROM (SELECT id, phone AS \"\xc3\xa9\" FROM customers) c WHERE \xc3\x89 LIKE "
+         "'1'",
+         false, SP_SQL_MASKING_REFUSED},
+        {"SELECT \xc3\xa9.id FROM customers \xc3\xa9", false, SP_SQL_MASKING_REFUSED},
+        {"SELECT \xc3\xa9.id FROM customers \xc3\xa9", true, SP_SQL_MASKING_BY_ORIGIN},
+        {"SELECT id FROM customers WHERE name = '\xc3\xa9'", false, SP_SQL_MASKING_BY_ORIGIN},
+        {"SELECT \xc3\xa9.id FROM orders \xc3\xa9", false, SP_SQL_MASKING_CLEAN},
+    };
+    room *it = *state;
+    for (size_t i = 0; i < SP_COUNT(cases); i++) {
+        const sp_sql_context context = {.catalogue = it->office, .is_utf8 = cases[i].is_utf8};
+        sp_sql_masking got =
+            sp_sql_masking_text(it->judge, &context, sp_span_cstr(cases[i].text), OFFICE_PERSONAL);
+        assert_int_equal(got.mode, cases[i].mode);
+    }
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(names_are_masked_as_both),
-                                       cmocka_unit_test(names_are_judged_as_both)};
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(names_are_masked_as_both), cmocka_unit_test(names_are_judged_as_both),
+        cmocka_unit_test(names_are_ascii_where_the_server_is_not_utf8)};
     return cmocka_run_group_tests(tests, office_set_up_masked, office_tear_down);
 }

@@ -348,7 +348,7 @@ export const en = {
     noRules: "No rules", noRulesText: "Everything is refused until a rule allows it.", noNevers: "No nevers", noNeversText: "A never states what must not be possible, whatever the rules say. Add one under Documents.",
     noExamples: "No examples", noExamplesText: "Examples are the policy's own tests. Add one under Documents.",
     neversLead: "Each never was checked against all rules over every case before this version came into force, and is enforced at run time too.",
-    on: "On", to: "To", may: "May", when: "When", with: "With", warning: "Warning", proven: "Proven", broken: "Broken", cases: "cases checked", passes: "Passes", fails: "Fails", expected: "expected", got: "got",
+    on: "On", to: "To", may: "May", mayNot: "May not", when: "When", with: "With", warning: "Warning", proven: "Proven", broken: "Broken", cases: "cases checked", passes: "Passes", fails: "Fails", expected: "expected", got: "got",
     files: "Files", newFile: "New file", removeFile: "Remove", fileName: "File name", fileNameBad: "A new name ending in .yaml: letters, digits, dot, dash, slash.", make: "Make",
     editorLabel: "Document text. Escape, then Tab leaves the editor.", changed: "Changed", unsaved: "Changed, not applied", asInForce: "As in force", check: "Check", discard: "Discard", apply: "Apply", comment: "Why (goes into the history)",
     checkGood: "These documents are good", checkBad: "These documents can't be applied",

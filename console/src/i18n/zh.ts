@@ -347,7 +347,7 @@ export const zh: typeof en = {
     noRules: "没有规则", noRulesText: "没有规则允许之前，一切都会被拒绝。", noNevers: "没有禁令", noNeversText: "禁令规定无论规则如何都不得发生的事。请在“文档”中添加。",
     noExamples: "没有示例", noExamplesText: "示例是策略自带的测试。请在“文档”中添加。",
     neversLead: "本版本生效前，每条禁令都已针对全部规则逐一核验所有情形；运行时同样强制执行。",
-    on: "设备", to: "对象", may: "允许", when: "条件", with: "义务", warning: "警告", proven: "已证明", broken: "被违反", cases: "核验情形数", passes: "通过", fails: "未通过", expected: "预期", got: "实际",
+    on: "设备", to: "对象", may: "允许", mayNot: "禁止", when: "条件", with: "义务", warning: "警告", proven: "已证明", broken: "被违反", cases: "核验情形数", passes: "通过", fails: "未通过", expected: "预期", got: "实际",
     files: "文件", newFile: "新建文件", removeFile: "移除", fileName: "文件名", fileNameBad: "须为未使用的名称，以 .yaml 结尾，可用字母、数字、点、短横线、斜线。", make: "创建",
     editorLabel: "文档内容。先按 Esc 再按 Tab 可离开编辑器。", changed: "已更改", unsaved: "有更改，尚未应用", asInForce: "与生效版本一致", check: "检查", discard: "放弃更改", apply: "应用", comment: "原因（写入历史）",
     checkGood: "文档正确", checkBad: "文档无法应用",

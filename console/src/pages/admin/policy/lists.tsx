@@ -38,7 +38,7 @@ export function Rules() {
         <Item key={r.name} place={r.place} yaml={r.yaml} head={
           <span class="policy-head">
             <span class="row"><VerdictBadge verdict={r.effect} /><strong>{r.name}</strong>{r.warning && <Badge tone="warn" icon="alert" title={r.warning}>{words.warning}</Badge>}</span>
-            <span class="facets">{facet(words.who, r.who)}{facet(words.on, r.on)}{facet(words.to, r.to)}{facet(words.may, r.may?.map((a) => wordIn(t().words.action, a)))}{facet(words.when, r.when)}{facet(words.with, r.with)}</span>
+            <span class="facets">{facet(words.who, r.who)}{facet(words.on, r.on)}{facet(words.to, r.to)}{facet(r.effect === "deny" ? words.mayNot : words.may, r.may?.map((a) => wordIn(t().words.action, a)))}{facet(words.when, r.when)}{facet(words.with, r.with)}</span>
           </span>}>
           {r.warning && <p class="field-error"><Icon name="alert" size={14} /> {r.warning}</p>}
         </Item>

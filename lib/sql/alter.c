@@ -361,8 +361,6 @@ static bool is_light(ObjectType type)
     switch ((int)type) {
     case OBJECT_INDEX:
     case OBJECT_STATISTIC_EXT:
-    case OBJECT_TRIGGER:
-    case OBJECT_RULE:
     case OBJECT_CAST:
     case OBJECT_OPERATOR:
     case OBJECT_OPCLASS:
@@ -436,8 +434,9 @@ void walk_drop(walker *w, const DropStmt *drop)
         } else if (drop->removeType == OBJECT_POLICY) {
             record_database(w, SP_ACTION_ADMINISTER);
         } else if (drop->removeType == OBJECT_TRIGGER || drop->removeType == OBJECT_RULE) {
-            RangeVar name = relation_of_names(names, 1);
-            record_relation(w, &name, action, 0);
+            RangeVar name = relation_of_names(names, 1); /* as to disable it */
+            bool cascades = drop->behavior == DROP_CASCADE;
+            record_relation(w, &name, cascades ? SP_ACTION_DESTROY : SP_ACTION_ADMINISTER, 0);
         } else if (is_of_server(drop->removeType)) {
             record_database(w, SP_ACTION_ADMINISTER);
             if (drop->removeType == OBJECT_EXTENSION || drop->behavior == DROP_CASCADE) {

@@ -219,7 +219,7 @@ static void walk_rule(walker *w, const RuleStmt *rule)
     } else if (may_be_temporary(w, rule->relation)) {
         walk_fault(w, SP_SQL_FORBIDDEN, "CREATE RULE on a temporary table");
     }
-    record_relation(w, rule->relation, SP_ACTION_ALTER, 0);
+    record_relation(w, rule->relation, rule->replace ? SP_ACTION_ADMINISTER : SP_ACTION_ALTER, 0);
     w->is_aliased = true;
     walk(w, rule->whereClause);
     walk_list(w, rule->actions);
@@ -458,6 +458,30 @@ static bool walk_named(walker *w, const Node *node)
     }
 }
 
+/* The server's own for full-text search writes a column of every row that changes from now on. */
+static bool is_writing_trigger(const CreateTrigStmt *trigger)
+{
+    return sp_span_starts(names_last(trigger->funcname), SP_SPAN_LIT("tsvector_update_trigger"));
+}
+
+static void walk_trigger(walker *w, const CreateTrigStmt *trigger)
+{
+    /* in place of another one, which is gone then */
+    record_relation(w, trigger->relation, trigger->replace ? SP_ACTION_ADMINISTER : SP_ACTION_ALTER,
+                    0);
+    if (trigger->constrrel != NULL) { /* the server asks the same of it */
+        record_relation(w, trigger->constrrel, SP_ACTION_ALTER, 0);
+    }
+    if (is_writing_trigger(trigger)) {
+        record_relation(w, trigger->relation, SP_ACTION_WRITE, SP_SQL_USE_BROAD);
+    }
+    if (trigger->row) {
+        record_binding(w, trigger->relation);
+    }
+    record_function(w, names_before(trigger->funcname), names_last(trigger->funcname));
+    walk(w, trigger->whenClause);
+}
+
 static bool walk_of_relation(walker *w, const Node *node)
 {
     switch ((int)nodeTag(node)) {
@@ -473,16 +497,7 @@ static bool walk_of_relation(walker *w, const Node *node)
         record_relation(w, AS(AlterSeqStmt, node)->sequence, SP_ACTION_ALTER, 0);
         return true;
     case T_CreateTrigStmt:
-        record_relation(w, AS(CreateTrigStmt, node)->relation, SP_ACTION_ALTER, 0);
-        if (AS(CreateTrigStmt, node)->constrrel != NULL) { /* the server asks the same of it */
-            record_relation(w, AS(CreateTrigStmt, node)->constrrel, SP_ACTION_ALTER, 0);
-        }
-        if (AS(CreateTrigStmt, node)->row) {
-            record_binding(w, AS(CreateTrigStmt, node)->relation);
-        }
-        record_function(w, names_before(AS(CreateTrigStmt, node)->funcname),
-                        names_last(AS(CreateTrigStmt, node)->funcname));
-        walk(w, AS(CreateTrigStmt, node)->whenClause);
+        walk_trigger(w, AS(CreateTrigStmt, node));
         return true;
     case T_RuleStmt:
         walk_rule(w, AS(RuleStmt, node));

@@ -234,14 +234,16 @@ static bool has_defined(const walker *w)
     return w->context->is_early || w->is_as_was;
 }
 
-/* Whose column it is, of which each row has a whole number of its own. */
+/* Whose column it is, of which each row of the target has a whole number of its own: of anything
+ * else a range says only how many others' rows may hang on it. */
 static uint32_t item_of_key(const scope *s, const Node *node)
 {
     enum { OID_INT8 = 20, OID_INT2 = 21, OID_INT4 = 23 };
     const walker *w = s->f->w;
     uint32_t item =
         node != NULL && nodeTag(node) == T_ColumnRef ? item_of_column(s, AS(ColumnRef, node)) : 0;
-    const sp_sql_column *known = item == 0 ? NULL : known_column(s, item, AS(ColumnRef, node));
+    bool is_target = s->has_target && item == 1;
+    const sp_sql_column *known = !is_target ? NULL : known_column(s, item, AS(ColumnRef, node));
     if (known == NULL || !known->is_key || has_defined(w) ||
         may_be_temporary(w, AS(RangeVar, s->items[__builtin_ctz(item)])) ||
         (known->type_oid != OID_INT2 && known->type_oid != OID_INT4 &&

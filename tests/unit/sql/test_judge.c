@@ -492,7 +492,7 @@ static void test_changed_definitions(void **state)
         {"CREATE TRIGGER t BEFORE UPDATE ON orders EXECUTE FUNCTION "
          "suppress_redundant_updates_trigger()",
          "alter orders"},
-        {"DROP TRIGGER t ON audit.entries", "alter audit.entries"},
+        {"DROP TRIGGER t ON audit.entries", "administer audit.entries"},
         {"DROP RULE r ON audit.entries CASCADE", "destroy audit.entries"},
         {"ALTER TABLE orders RENAME TO o2", "alter orders; alter> o2"},
         {"ALTER TABLE orders RENAME note TO words", "alter orders"},

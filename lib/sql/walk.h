@@ -122,8 +122,16 @@ void walk_list(walker *w, const List *list);
 void walk_children(walker *w, const Node *node);
 /* The children but those at two offsets. */
 void walk_other_children(walker *w, const Node *node, size_t but, size_t and_but);
+/* Walks the WITH queries and leaves their names visible in w->scope. */
+void walk_enter_with(walker *w, const WithClause *with, cte_scope *scope);
 /* A top statement. */
 void walk_statement(walker *w, const RawStmt *raw);
+
+/* ---- changes.c ---- */
+void walk_insert(walker *w, const Node *node);
+void walk_update(walker *w, const Node *node);
+void walk_delete(walker *w, const Node *node);
+void walk_merge(walker *w, const Node *node);
 
 /* ---- record.c ---- */
 void walk_fault(walker *w, sp_sql_fault fault, const char *format, ...)

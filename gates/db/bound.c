@@ -169,7 +169,7 @@ void db_run_write(const db_run_ask *run, sp_buf *out)
 /* ---- Bind ---- */
 
 static sp_err bind_portal(db_judge *judge, const db_named *from, sp_span portal,
-                          const sp_pg_bind *bind, db_note *note)
+                          const sp_pg_bind *bind, const sp_hash *met, db_note *note)
 {
     db_values *values = NULL;
     if (bind != NULL && note->has_values && from->text->keeps_values) {
@@ -182,6 +182,7 @@ static sp_err bind_portal(db_judge *judge, const db_named *from, sp_span portal,
     } else if (!sp_failed(err)) {
         named->has_values = note->has_values;
         named->moves = judge->moves;
+        named->met = *met;
         note->made_last = named->number;
     }
     db_values_unref(values);
@@ -228,6 +229,14 @@ static bool may_be_planned(db_session *session, const db_named *from, db_refusal
     return false;
 }
 
+static void refuse_unread(db_verdict verdict, sp_span statement, db_refusal *refusal)
+{
+    if (verdict == DB_REFUSE) {
+        db_refuse(refusal, "0A000", SP_REASON_UNPARSED,
+                  "what \"%.*s\" runs cannot be read any more", SP_SPAN_ARG(statement));
+    }
+}
+
 db_verdict db_texts_bind(db_session *session, const sp_pg_msg *msg, db_flight *flight,
                          db_refusal *refusal)
 {
@@ -260,6 +269,12 @@ db_verdict db_texts_bind(db_session *session, const sp_pg_msg *msg, db_flight *f
     if (!may_be_planned(session, from, refusal)) {
         return DB_REFUSE;
     }
+    sp_hash met;
+    db_verdict meets = db_means_meet(session, from->text, &met);
+    if (meets != DB_PASS) {
+        refuse_unread(meets, statement, refusal);
+        return meets;
+    }
     db_note *note = NULL;
     if (sp_failed(sp_alloc(1, sizeof(*note), &note))) {
         db_refuse(refusal, "53200", SP_REASON_LIMIT,
@@ -270,7 +285,7 @@ db_verdict db_texts_bind(db_session *session, const sp_pg_msg *msg, db_flight *f
     note->number = judge->names.numbers + 1;
     note->has_values = has_values;
     judge->moves++;
-    if (sp_failed(bind_portal(judge, from, portal, msg->whole ? &bind : NULL, note))) {
+    if (sp_failed(bind_portal(judge, from, portal, msg->whole ? &bind : NULL, &met, note))) {
         sp_free(note);
         db_refuse(refusal, "53400", SP_REASON_LIMIT,
                   "too many portals are open, or they hold too much");

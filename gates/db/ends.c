@@ -114,6 +114,7 @@ void db_ends_sent(db_judge *judge, uint8_t type, const db_note *note)
         db_names_part(names, DB_NAMED_PORTAL);
     }
     if (is_last || ends_temps) {
+        names->are_temps_parted = true;
         db_names_part(names, DB_NAMED_TEMP);
     }
 }
@@ -193,6 +194,10 @@ static void forget_ended(db_judge *judge, const sp_sql_statement *statement, uin
     if ((statement->flags & SP_SQL_IS_CLOSE) != 0) {
         forget_one(&judge->names, DB_NAMED_PORTAL, statement->name, before);
     }
+}
+
+static void forget_temps(db_judge *judge, const sp_sql_statement *statement, uint64_t before)
+{
     if ((statement->temps & SP_SQL_TEMP_ENDS) != 0) {
         forget_one(&judge->names, DB_NAMED_TEMP, statement->ended, before);
     }
@@ -220,6 +225,7 @@ static void follow(db_judge *judge, const db_note *note, bool commits)
     for (uint32_t i = 0; i < judgement->statement_count; i++) {
         const sp_sql_statement *statement = &judgement->statements[i];
         forget_ended(judge, statement, next);
+        forget_temps(judge, statement, next);
         if ((statement->flags & NUMBERED) != 0) {
             forget_older(judge, statement, next++);
         }
@@ -234,11 +240,14 @@ static void follow(db_judge *judge, const db_note *note, bool commits)
 }
 
 /* Some of it may have run. */
-static void doubt(db_judge *judge, const db_note *note)
+static void doubt(db_judge *judge, const db_note *note, const db_end *end)
 {
     const sp_sql_judgement *judgement = note->names->judgement;
     for (uint32_t i = 0; i < judgement->statement_count; i++) {
         forget_ended(judge, &judgement->statements[i], note->number);
+        if (!db_temps_are_back(note, end)) {
+            forget_temps(judge, &judgement->statements[i], note->number);
+        }
         if ((judgement->statements[i].flags & MAKES) != 0) {
             forget_older(judge, &judgement->statements[i], note->number);
         }
@@ -264,7 +273,7 @@ static void end_text(db_judge *judge, const db_note *note, const db_end *end, bo
 {
     bool done = end->how == DB_END_DONE && !note->is_refused; /* else it was rolled back, or cut */
     if (end->how == DB_END_SUSPENDED) {
-        forget_ended(judge, &note->names->judgement->statements[0], note->number);
+        forget_temps(judge, &note->names->judgement->statements[0], note->number);
         return;
     }
     if (done) {
@@ -275,7 +284,7 @@ static void end_text(db_judge *judge, const db_note *note, const db_end *end, bo
     }
     db_names_settle(&judge->names, note->number, note->made_last, false);
     if (end->how != DB_END_SKIPPED && !did_nothing(note, end)) {
-        doubt(judge, note);
+        doubt(judge, note, end);
     }
 }
 

@@ -14,6 +14,7 @@
 #define SP_GATES_DB_JUDGING_H
 
 #include "gates/db/db.h"
+#include "gates/db/temps.h"
 #include "lib/mask/mask.h"
 #include "lib/proto/db_msg.h"
 #include "lib/sql/known.h"
@@ -129,6 +130,7 @@ typedef struct {
     uint32_t met_wide; /* bits of actions on anything else, or more than are kept */
     bool fills;        /* temporary relations */
     bool has_drawn;    /* what was put into those before is among it */
+    bool reads_temps;  /* temporary relations, or fills them: their numbers nobody knows */
     bool runs_code;    /* of users: it may end temporary relations */
     db_met met[DB_MET_MAX];
 } db_ruling;
@@ -146,6 +148,11 @@ void db_ruling_refuse(const db_ruling *ruling, const db_session *session, db_ref
 
 /* Remembers what was asked, so that it can be asked again without the text. */
 void db_ruling_meet(db_ruling *ruling, const db_catalogue *catalogue, const sp_sql_use *use);
+/* Each use of a judgement by this catalogue, by action and object and those flags; the order does
+ * not matter, a catalogue that was read again may have another. A name may stand for another table
+ * by now, or a table have got another partition. */
+sp_hash db_met_hash(const db_catalogue *catalogue, const sp_sql_judgement *judgement,
+                    uint16_t flags);
 
 /* ---- drawn.c: what was put into temporary relations, which is read again with any of those ----
  */
@@ -214,6 +221,8 @@ typedef struct {
     uint64_t made;     /* db_made_state() when it was judged */
     bool tells;        /* masked columns came where none was in reach */
     uint64_t walk;     /* through names that came by last: once is enough */
+    sp_hash met;       /* what it meets by the judgement of now */
+    bool has_met;      /* that is known */
     uint32_t names;    /* that stand for it */
     size_t bytes;      /* of its judgement, types and fields: counted once for all of these */
 } db_text;
@@ -255,6 +264,7 @@ struct db_named {
     db_count *count;   /* of a portal; NULL = nothing was ever fetched of it in parts */
     uint64_t moves;    /* of a portal that was bound: what had run, been bound and closed by then */
     db_text *text;
+    sp_hash met;     /* of a portal: what its text met when it was made */
     uint64_t number; /* grows: who came later */
     bool is_settled; /* the server said that it made it */
     uint8_t name_len;
@@ -272,6 +282,7 @@ typedef struct {
     uint64_t since[DB_NAMED_KIND_COUNT];
     bool are_ending;       /* a message that ends prepared statements is, or was, under way */
     bool are_temps_ending; /* the same of temporary relations */
+    bool are_temps_parted; /* what is under way may run though what stands before it has failed */
 } db_names;
 
 SP_MUST sp_err db_text_new(sp_sql_known *known, db_text **ret_text);
@@ -628,14 +639,6 @@ typedef struct {
     char name[DB_NAME_BYTES];
 } db_made_name;
 
-/* Temporary relations that there may be without being known: CREATE ... IF NOT EXISTS may mean one.
- */
-typedef enum {
-    DB_TEMPS_PLAIN,
-    DB_TEMPS_AT_COMMIT, /* ON COMMIT DROP, in this transaction */
-    DB_TEMPS_ODD        /* that end when somebody else likes, or that code made */
-} db_temps_odd;
-
 struct db_judge {
     const db_session *session;
     db_catalogue *catalogue;
@@ -733,23 +736,6 @@ void db_made_things(db_judge *judge, const sp_sql_judgement *judgement);
  * made none. */
 SP_MUST sp_err db_made_names(db_session *session, sp_sql_known *known, db_note *note);
 
-/* ---- temps.c: temporary relations that the server has ---- */
-/* For the message that is judged now: a bare name means the temporary relation. */
-bool db_temps_has(const db_judge *judge, sp_span name);
-/* It may be the name of one. */
-bool db_temps_may_have(const db_judge *judge, sp_span name);
-/* Whether what is under way may decide that: the message waits for it. judgement: of a text that
- * was found unsure. */
-bool db_temps_wait(db_session *session, const sp_sql_judgement *judgement);
-/* Another number whenever db_temps_has() says something else. */
-uint64_t db_temps_state(const db_judge *judge);
-/* It makes one, in a message that is sent: the next number is its own. */
-void db_temps_make(db_judge *judge, const sp_sql_statement *statement);
-/* A message runs that makes or ends some. */
-void db_temps_note(db_judge *judge, const sp_sql_judgement *judgement, db_note *note);
-/* The answer of a message is complete, and what it says of names was followed. */
-void db_temps_follow(db_session *session, const db_note *note, const db_end *end);
-
 /* ---- masks.c ---- */
 /* How an answer is masked. */
 typedef struct {
@@ -769,6 +755,9 @@ bool db_masks_find_named(db_session *session, const db_ruling *ruling, db_named_
 bool db_masks_set(db_note *note, const db_masks *masks);
 
 /* ---- means.c: what runs by a name ---- */
+/* What a text meets now, when the server makes a portal of it. DB_PASS; DB_WAIT until it is
+ * certain; DB_REFUSE: it cannot be judged any more. */
+db_verdict db_means_meet(db_session *session, db_text *text, sp_hash *ret_met);
 /* Adds all that an Execute or Describe of the name may run, and what that speaks of. DB_PASS;
  * DB_WAIT until it is certain; DB_REFUSE: it stays uncertain, is nothing that we know, or what
  * cannot be judged (any more), runs names of names, or a bound FETCH or EXECUTE, whose rows are of

@@ -208,6 +208,10 @@ static sp_err add_names(db_session *session, sp_sql_known *known)
         db_named *named = NULL;
         sp_err err = db_names_add(names, is_prepare ? DB_NAMED_PREPARED : DB_NAMED_PORTAL,
                                   statement->name, query, &named);
+        if (!sp_failed(err) && !is_prepare) {
+            named->met =
+                db_met_hash(db_session_judge(session)->catalogue, query->known->judgement, 0);
+        }
         db_text_unref(query);
         TRY(err);
         named->is_sql = true;

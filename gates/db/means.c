@@ -45,22 +45,60 @@ static bool judge_again(db_session *session, db_text *text)
     return true;
 }
 
-static db_verdict add_one(db_ruling *ruling, db_session *session, db_named *named, unsigned depth,
-                          db_refusal *refusal)
+static const sp_hash *met_of(const db_judge *judge, db_text *text)
 {
-    db_judge *judge = db_session_judge(session);
-    db_text *text = named->text;
-    if (text->walk == judge->walks) {
-        return DB_PASS;
+    if (!text->has_met) {
+        text->met = db_met_hash(judge->catalogue, text->known->judgement, 0);
+        text->has_met = true;
     }
-    text->walk = judge->walks;
+    return &text->met;
+}
+
+db_verdict db_means_meet(db_session *session, db_text *text, sp_hash *ret_met)
+{
     if (!judge_again(session, text)) {
-        refuse_unread((sp_span){named->name, named->name_len}, refusal);
         return DB_REFUSE;
     }
     if (db_temps_wait(session, text->known->judgement)) {
         return DB_WAIT;
     }
+    *ret_met = *met_of(db_session_judge(session), text);
+    return DB_PASS;
+}
+
+/* The rows of a portal are of what its names meant when it was made. */
+static bool is_as_made(const db_judge *judge, const db_named *named, db_refusal *refusal)
+{
+    if (named->kind != DB_NAMED_PORTAL || sp_hash_eq(&named->met, met_of(judge, named->text))) {
+        return true;
+    }
+    db_refuse(refusal, "0A000", SP_REASON_UNPARSED,
+              "the names in what \"%.*s\" reads mean something else than when it was made",
+              (int)named->name_len, (const char *)named->name);
+    snprintf(refusal->hint, sizeof(refusal->hint), "Close it, and declare or bind it anew.");
+    return false;
+}
+
+static db_verdict add_one(db_ruling *ruling, db_session *session, db_named *named, unsigned depth,
+                          db_refusal *refusal)
+{
+    db_judge *judge = db_session_judge(session);
+    db_text *text = named->text;
+    bool is_seen = text->walk == judge->walks;
+    if (!is_seen && !judge_again(session, text)) {
+        refuse_unread((sp_span){named->name, named->name_len}, refusal);
+        return DB_REFUSE;
+    }
+    if (!is_seen && db_temps_wait(session, text->known->judgement)) {
+        return DB_WAIT;
+    }
+    if (!is_as_made(judge, named, refusal)) {
+        return DB_REFUSE;
+    }
+    if (is_seen) {
+        return DB_PASS;
+    }
+    text->walk = judge->walks;
     db_ruling_add(ruling, session, judge->catalogue, text->known->judgement);
     for (uint32_t i = 0; i < text->known->judgement->statement_count; i++) {
         const sp_sql_statement *statement = &text->known->judgement->statements[i];

@@ -62,6 +62,7 @@ void db_text_judged(db_names *names, db_text *text, sp_sql_known *known)
     count_anew(names, text, known->bytes, text->known->bytes);
     sp_sql_known_unref(text->known);
     text->known = known;
+    text->has_met = false;
 }
 
 static size_t fields_bytes(const db_fields *fields)

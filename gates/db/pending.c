@@ -372,39 +372,6 @@ static db_verdict use_word(db_session *session, db_refusal *refusal)
 
 /* ---- it is still what they were asked about ---- */
 
-/* Each use by action and object; the order does not matter, a catalogue that was read again may
- * have another. A name may stand for another table by now, or a table have got another partition.
- */
-static sp_hash met_by(const db_session *session, const db_run_ask *run)
-{
-    uint64_t sum[SP_SHA256_BYTES / sizeof(uint64_t)] = {0};
-    const sp_sql_catalogue *now = session->judge->catalogue->now;
-    auto_buf sp_buf text = sp_buf_make(4 * DB_NAME_BYTES + 64);
-    for (uint32_t i = 0; i < run->judgement->use_count; i++) {
-        const sp_sql_use *use = &run->judgement->uses[i];
-        const sp_sql_relation *relation = use->kind == SP_SQL_RELATION && use->relation != SP_NONE
-                                              ? sp_sql_catalogue_at(now, use->relation)
-                                              : NULL;
-        sp_buf_reset(&text);
-        sp_buf_u32(&text, use->action);
-        sp_buf_u32(&text, use->kind);
-        sp_buf_u32(&text, use->flags);
-        sp_buf_u32(&text, relation == NULL ? 0 : relation->oid);
-        sp_buf_u32(&text, relation == NULL ? 0 : (uint32_t)relation->kind);
-        sp_buf_bytes(&text, use->schema);
-        sp_buf_bytes(&text, use->name);
-        sp_hash one = sp_sha256(sp_buf_borrow(&text));
-        for (size_t w = 0; w < SP_COUNT(sum); w++) {
-            uint64_t word = 0;
-            sp_copy(&word, one.bytes + w * sizeof(word), sizeof(word));
-            sum[w] += word;
-        }
-    }
-    sp_hash met = {{0}};
-    sp_copy(met.bytes, sum, sizeof(sum));
-    return met;
-}
-
 static db_verdict has_changed(db_session *session, db_refusal *refusal)
 {
     db_pending_reset(&db_session_judge(session)->pending);
@@ -674,7 +641,7 @@ db_verdict db_pending_step(db_session *session, const db_run_ask *run, db_refusa
         if (pending->done == 0 && db_session_drain(session)) {
             return DB_WAIT; /* then it is certain what its name stands for */
         }
-        sp_hash met = met_by(session, run);
+        sp_hash met = db_met_hash(session->judge->catalogue, run->judgement, UINT16_MAX);
         if (!is_agreed(session, &run->ruling->decision)) {
             if (session->hold == DB_HOLD_HELD) {
                 return has_changed(session, refusal); /* nothing is held while people think */

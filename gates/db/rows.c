@@ -68,14 +68,15 @@ static void look_at_all(db_session *session, bool words)
                                       (words ? DB_WATCH_ROW_DESCRIPTION | WORDS : 0));
 }
 
-/* Whether a field is, by its origin, what is masked. Temporary relations are not known. */
+/* Whether a field is, by its origin, what is masked, or of a relation that nobody knows where none
+ * should be. */
 static bool is_masked_origin(const db_note *note, const db_catalogue *known,
                              const sp_pg_field *field)
 {
     uint32_t at =
         field->table_oid == 0 ? SP_NONE : sp_sql_catalogue_find_oid(known->now, field->table_oid);
-    if (at == SP_NONE) {
-        return false;
+    if (at == SP_NONE) { /* numbers of the server's own begin with 1, of others here */
+        return field->table_oid >= 16384 && !note->ruling.reads_temps;
     }
     const sp_sql_relation *relation = sp_sql_catalogue_at(known->now, at);
     if ((relation->flags & SP_SQL_REL_TAGGED) == 0) {

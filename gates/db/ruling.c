@@ -283,6 +283,8 @@ static void add_temporary(const asking *a, db_ruling *ruling, const sp_sql_judge
     bool may_be_any = db_made_hides(judge);
     ruling->fills |=
         may_be_any || (judgement->flags & (SP_SQL_FILLS_TEMP | SP_SQL_IS_CREATE_TEMP)) != 0;
+    ruling->reads_temps |=
+        ruling->fills || may_be_any || (judgement->flags & SP_SQL_READS_TEMP) != 0;
     if (judge->drawn.any && !ruling->has_drawn &&
         (may_be_any || (judgement->flags & SP_SQL_READS_TEMP) != 0)) {
         add_drawn(a, ruling, &judge->drawn);

@@ -28,6 +28,36 @@ void db_ruling_meet(db_ruling *ruling, const db_catalogue *catalogue, const sp_s
                  .action = (uint8_t)use->action};
 }
 
+sp_hash db_met_hash(const db_catalogue *catalogue, const sp_sql_judgement *judgement,
+                    uint16_t flags)
+{
+    uint64_t sum[SP_SHA256_BYTES / sizeof(uint64_t)] = {0};
+    auto_buf sp_buf text = sp_buf_make(4 * DB_NAME_BYTES + 64);
+    for (uint32_t i = 0; i < judgement->use_count; i++) {
+        const sp_sql_use *use = &judgement->uses[i];
+        const sp_sql_relation *relation = use->kind == SP_SQL_RELATION && use->relation != SP_NONE
+                                              ? sp_sql_catalogue_at(catalogue->now, use->relation)
+                                              : NULL;
+        sp_buf_reset(&text);
+        sp_buf_u32(&text, use->action);
+        sp_buf_u32(&text, use->kind);
+        sp_buf_u32(&text, use->flags & flags);
+        sp_buf_u32(&text, relation == NULL ? 0 : relation->oid);
+        sp_buf_u32(&text, relation == NULL ? 0 : (uint32_t)relation->kind);
+        sp_buf_bytes(&text, use->schema);
+        sp_buf_bytes(&text, use->name);
+        sp_hash one = sp_sha256(sp_buf_borrow(&text));
+        for (size_t w = 0; w < SP_COUNT(sum); w++) {
+            uint64_t word = 0;
+            sp_copy(&word, one.bytes + w * sizeof(word), sizeof(word));
+            sum[w] += word;
+        }
+    }
+    sp_hash met = {{0}};
+    sp_copy(met.bytes, sum, sizeof(sum));
+    return met;
+}
+
 static bool is_tighter(uint64_t now, uint64_t had)
 {
     return now != 0 && (had == 0 || now < had);

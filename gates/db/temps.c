@@ -22,8 +22,8 @@ static bool is_sure(const db_judge *judge, const db_named *newest)
         return true; /* else what comes now is skipped */
     }
     bool is_committed = newest->number <= judge->idle_names;
-    return newest->is_settled &&
-           (judge->session->flights.count == 0 || (is_committed && !names->are_temps_ending));
+    return newest->is_settled && (judge->session->flights.count == 0 || !names->are_temps_parted ||
+                                  (is_committed && !names->are_temps_ending));
 }
 
 bool db_temps_has(const db_judge *judge, sp_span name)
@@ -100,15 +100,23 @@ void db_temps_note(db_judge *judge, const sp_sql_judgement *judgement, db_note *
     judge->temps_odd = odd > judge->temps_odd ? odd : judge->temps_odd;
 }
 
+bool db_temps_are_back(const db_note *note, const db_end *end)
+{
+    return end->how == DB_END_FAILED && !note->is_refused && !note->ends_within &&
+           (note->flags & SP_SQL_IS_END) == 0;
+}
+
 void db_temps_follow(db_session *session, const db_note *note, const db_end *end)
 {
     db_judge *judge = db_session_judge(session);
-    if (note != NULL && note->runs_unseen && end->how != DB_END_SKIPPED) {
+    if (note != NULL && note->runs_unseen && end->how != DB_END_SKIPPED &&
+        !db_temps_are_back(note, end)) {
         uint64_t next = note->made_last >= note->number ? note->made_last + 1 : note->number;
         db_names_forget(&judge->names, DB_NAMED_TEMP, SP_SPAN_EMPTY, true, next);
     }
     bool is_idle = session->flights.count == 0;
     judge->names.are_temps_ending = judge->names.are_temps_ending && !is_idle;
+    judge->names.are_temps_parted = judge->names.are_temps_parted && !is_idle;
     if (is_idle && session->transaction == 'I' && !session->is_unsynced &&
         judge->temps_odd == DB_TEMPS_AT_COMMIT) {
         judge->temps_odd = DB_TEMPS_PLAIN;

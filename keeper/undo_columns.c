@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Columns that fell: made again before rows are loaded, and set right when all values are there.
+ * NOT NULL comes where no row stands against it.
  * What falls with one and has no entry of its own in the archive: its checks come back without
  * being asked about the rows that are there; grants, a comment and how it is stored do not.
  * OWNS nothing. PROCESS keeper, threads of the pool. TRUST see undo.c. SPEC keeper/undo_parts.h.
@@ -60,6 +61,34 @@ static void put_columns(undo *u, const undo_table *t, sp_buf *sql)
     sp_buf_text(sql, count > 0 ? ";\n" : "");
 }
 
+/* Rows that others put in since have no value in it: then it stays away, and that is told. */
+static void put_not_null(const undo *u, const undo_table *t, const json_t *column, sp_buf *sql)
+{
+    const char *table = undo_text(t->now, "quoted");
+    const char *name = undo_text(column, "quoted");
+    auto_buf sp_buf words = sp_buf_make(UNDO_SQL_MAX_BYTES);
+    auto_buf sp_buf told = sp_buf_make(UNDO_SQL_MAX_BYTES);
+    auto_free char *alter = NULL;
+    auto_free char *sentence = NULL;
+    sp_buf_fmt(&words, "ALTER TABLE %s ALTER COLUMN %s SET NOT NULL", table, name);
+    sp_buf_fmt(&told,
+               "column %s of %s: NOT NULL is not put back, because rows that others added since "
+               "have no value in it",
+               name, undo_text(t->relation, "quoted"));
+    if (sp_failed(sp_buf_take_cstr(&words, &alter)) ||
+        sp_failed(sp_buf_take_cstr(&told, &sentence))) {
+        return;
+    }
+    sp_buf_text(sql, "SELECT ");
+    undo_literal(u, alter, sql);
+    sp_buf_fmt(sql,
+               " WHERE NOT EXISTS (SELECT FROM %s WHERE %s IS NULL) " UNDO_GEXEC
+               "SELECT json_build_object('told', ",
+               table, name);
+    undo_literal(u, sentence, sql);
+    sp_buf_fmt(sql, ") WHERE EXISTS (SELECT FROM %s WHERE %s IS NULL);\n", table, name);
+}
+
 /* With a sequence of its own, behind what is there. */
 static void put_identity(undo *u, const undo_table *t, const json_t *column, sp_buf *sql)
 {
@@ -77,8 +106,11 @@ static void put_identity(undo *u, const undo_table *t, const json_t *column, sp_
     }
     sp_buf_text(sql, "SELECT ");
     undo_literal(u, text, sql);
-    sp_buf_fmt(sql, " || GREATEST(1, LEAST(%s, COALESCE(max(%s)::numeric + 1, 1))) || ')' FROM %s ",
-               most, name, undo_text(t->now, "quoted"));
+    sp_buf_fmt(
+        sql,
+        " || GREATEST(1, LEAST(%s, COALESCE(max(%s)::numeric + 1, 1))) || ')' FROM %s HAVING "
+        "count(*) = count(%s) ",
+        most, name, undo_text(t->now, "quoted"), name);
     sp_buf_text(sql, UNDO_GEXEC);
     undo_tell(u, json_sprintf("column %s of %s counts with a new sequence: options and grants of "
                               "the one that it had are not put back",
@@ -134,7 +166,7 @@ void undo_finish_columns(undo *u, const undo_table *t, sp_buf *sql)
                        undo_text(column, "default"));
         }
         if (json_is_true(json_object_get(column, "notnull"))) {
-            sp_buf_fmt(sql, "ALTER TABLE %s ALTER COLUMN %s SET NOT NULL;\n", name, quoted);
+            put_not_null(u, t, column, sql);
         }
         if (json_object_get(column, "identity") != NULL) {
             put_identity(u, t, column, sql);

@@ -92,6 +92,16 @@ bool undo_is_outside(const json_t *relation);
 /* What the relation is now; NULL = it is gone. */
 const json_t *undo_present(const undo *u, const json_t *relation);
 
+/* ---- undo_database.c ---- */
+/* Connects to it; where all of it was kept and it is gone, it is made again. SP_ENOTFOUND with a
+ * sentence told: a dry run makes none. SP_ECONFLICT: it is of another cluster. */
+SP_MUST sp_err undo_connect(undo *u);
+
+/* ---- undo_report.c ---- */
+/* Reads what psql was told, and writes the job's report. SP_ECONFLICT: nothing came back, which is
+ * no undo. */
+SP_MUST sp_err undo_write_report(undo *u);
+
 /* ---- undo_equals.c ---- */
 /* Looks what the operators are called now by which keys are compared. */
 SP_MUST sp_err undo_find_equals(undo *u);

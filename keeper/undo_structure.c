@@ -372,8 +372,32 @@ static bool is_schema(const keep_toc_entry *entry)
            sp_span_starts(entry->rest, SP_SPAN_LIT("ACL - SCHEMA "));
 }
 
+static bool is_function(const undo *u, uint32_t id)
+{
+    sp_span rest = sp_buf_borrow(&u->toc);
+    keep_toc_entry entry;
+    while (keep_toc_next(&rest, &entry)) {
+        if (entry.id == id) {
+            return sp_span_starts(entry.rest, SP_SPAN_LIT("FUNCTION "));
+        }
+    }
+    return false;
+}
+
+/* A domain whose check calls a function that is made again as well, which comes before it. */
+static bool waits_for_function(const undo *u, const keep_toc_entry *entry)
+{
+    sp_span depends = entry->depends;
+    uint32_t id = 0;
+    bool waits = false;
+    while (!waits && keep_toc_next_id(&depends, &id)) {
+        waits = is_missing_id(u, id) && is_function(u, id);
+    }
+    return waits;
+}
+
 /* Schemas, and what a column may need before it is made again. */
-static bool is_first(const keep_toc_entry *entry)
+static bool is_first(const undo *u, const keep_toc_entry *entry)
 {
     static const char *const kinds[] = {"EXTENSION ", "TYPE ", "SHELL TYPE ", "DOMAIN ",
                                         "COLLATION "};
@@ -382,7 +406,7 @@ static bool is_first(const keep_toc_entry *entry)
     }
     for (size_t i = 0; i < SP_COUNT(kinds); i++) {
         if (sp_span_starts(entry->rest, sp_span_cstr(kinds[i]))) {
-            return true;
+            return !waits_for_function(u, entry);
         }
     }
     return false;
@@ -395,13 +419,13 @@ static bool wanted_schemas(const undo *u, const keep_toc_entry *entry)
 
 static bool wanted_first(const undo *u, const keep_toc_entry *entry)
 {
-    return is_first(entry) && !is_schema(entry) && undo_is_wanted(u, entry);
+    return is_first(u, entry) && !is_schema(entry) && undo_is_wanted(u, entry);
 }
 
 /* Besides rows that undo_data.c loads. */
 static bool wanted_last(const undo *u, const keep_toc_entry *entry)
 {
-    return !is_first(entry) && undo_is_wanted(u, entry) && !undo_is_staged(u, entry) &&
+    return !is_first(u, entry) && undo_is_wanted(u, entry) && !undo_is_staged(u, entry) &&
            !undo_is_unknown_data(u, entry) && !undo_is_key(entry);
 }
 
@@ -412,7 +436,7 @@ static bool wanted_keys(const undo *u, const keep_toc_entry *entry)
 
 static bool wanted_then(const undo *u, const keep_toc_entry *entry)
 {
-    return !is_first(entry) && undo_is_wanted(u, entry) && !is_join(entry);
+    return !is_first(u, entry) && undo_is_wanted(u, entry) && !is_join(entry);
 }
 
 /* For this the server computes with the parent's keys and with checks. */
@@ -436,7 +460,7 @@ static void note_restored(undo *u, bool first)
                                       (int)name.len, (const char *)name.ptr));
         }
         bool is_object = entry.catalog != 0 || is_mapping(&entry);
-        if (!is_object || is_first(&entry) != first || !undo_is_wanted(u, &entry)) {
+        if (!is_object || is_first(u, &entry) != first || !undo_is_wanted(u, &entry)) {
             continue;
         }
         if (json_array_size(u->restored) < RESTORED_MAX) {
@@ -564,7 +588,7 @@ static bool wants_more(const undo *u)
     sp_span rest = sp_buf_borrow(&u->toc);
     keep_toc_entry entry;
     while (keep_toc_next(&rest, &entry)) {
-        if (!is_first(&entry) && undo_is_wanted(u, &entry)) {
+        if (!is_first(u, &entry) && undo_is_wanted(u, &entry)) {
             return true;
         }
     }

@@ -186,6 +186,7 @@ static void ask_server(db_catalogue *c)
         return;
     }
     c->is_wanted = c->is_looked_for = false;
+    c->next_locks.count = 0;
     c->asked_us = c->heard_us = sp_loop_now_us(db_here.loop);
     if (c->is_read) {
         sp_buf_text(&text, c->torn > 0 ? "ROLLBACK;" : "");
@@ -259,6 +260,7 @@ static void end_reading(db_catalogue *c)
         wake_sessions(c);
     }
     c->failure[0] = '\0'; /* of a look in between */
+    c->locks = c->next_locks;
     if (!c->is_wanted) {
         c->seen_us = c->asked_us;
         wake_looking(c);

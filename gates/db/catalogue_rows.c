@@ -178,9 +178,17 @@ static void write_print(sp_buf *out)
     sp_buf_text(out, ", 0);");
 }
 
+/* Behind those a change of rows waits, and whoever has one may meanwhile take a stronger one. */
+static const char locks_sql[] =
+    "SELECT 'l', l.relation, l.pid FROM pg_catalog.pg_locks l WHERE l.relation >= 16384 AND "
+    "l.mode IN ('ShareLock', 'ShareRowExclusiveLock', 'ExclusiveLock', 'AccessExclusiveLock') AND "
+    "l.database = (SELECT b.oid FROM pg_catalog.pg_database b WHERE b.datname = "
+    "pg_catalog.current_database()) LIMIT 65;";
+
 void db_catalogue_ask(bool whole, sp_buf *out)
 {
     write_print(out);
+    sp_buf_text(out, locks_sql);
     if (whole) {
         sp_buf_text(out, db_dangers_sql);
         sp_buf_text(out, relations_sql);
@@ -336,6 +344,26 @@ static sp_err add_cast(db_catalogue *c, const sp_span *v)
                                : sp_sql_catalogue_cast_rows(c->next_one, relation, v[3], v[4]);
 }
 
+static sp_err add_lock(db_locks *locks, const sp_span *v)
+{
+    if (locks->count < DB_LOCKS_MAX) {
+        locks->items[locks->count].oid = number_of(v[1]);
+        locks->items[locks->count].pid = number_of(v[2]);
+    }
+    locks->count += locks->count <= DB_LOCKS_MAX ? 1 : 0;
+    return sp_ok();
+}
+
+bool db_catalogue_is_locked(const db_catalogue *catalogue, uint32_t oid, uint32_t but_pid)
+{
+    const db_locks *locks = &catalogue->locks;
+    bool is_locked = locks->count > DB_LOCKS_MAX;
+    for (uint32_t i = 0; i < locks->count && !is_locked; i++) {
+        is_locked = locks->items[i].oid == oid && locks->items[i].pid != but_pid;
+    }
+    return is_locked;
+}
+
 sp_err db_catalogue_take_row(db_catalogue *c, sp_span body)
 {
     sp_pg_data_row row;
@@ -347,7 +375,7 @@ sp_err db_catalogue_take_row(db_catalogue *c, sp_span body)
         values[i] = is_null ? SP_SPAN_EMPTY : values[i];
     }
     uint8_t kind = values[0].len == 1 ? values[0].ptr[0] : 0;
-    if (!c->is_read && kind != 'f') {
+    if (!c->is_read && kind != 'f' && kind != 'l') {
         return sp_fail(SP_EINVALID); /* only a print was asked for */
     }
     switch (kind) {
@@ -359,6 +387,8 @@ sp_err db_catalogue_take_row(db_catalogue *c, sp_span body)
             SP_IGNORE(sp_fit(c->print, sizeof(c->print), values[1])); /* longer: read each time */
         }
         return sp_ok();
+    case 'l':
+        return add_lock(&c->next_locks, values);
     case 'r':
         return add_relation(c, values);
     case 'e':

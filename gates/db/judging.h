@@ -42,6 +42,16 @@ void db_dangers_clear(db_dangers *dangers);
 /* Why it is one of them; NULL: it is not. */
 const char *db_dangers_of(const db_dangers *dangers, const char *account);
 
+/* Relations on which somebody has, or waits for, a lock that holds up changes of rows. */
+enum { DB_LOCKS_MAX = 64 };
+typedef struct {
+    struct {
+        uint32_t oid;
+        uint32_t pid;
+    } items[DB_LOCKS_MAX];
+    uint32_t count; /* more than DB_LOCKS_MAX: any relation may be locked */
+} db_locks;
+
 typedef struct db_catalogue db_catalogue;
 struct db_catalogue {
     db_catalogue *next;
@@ -63,6 +73,8 @@ struct db_catalogue {
     db_dangers dangers; /* of `now` */
     db_dangers next_dangers;
     char print[64]; /* of the server's catalogue when it was read */
+    db_locks locks; /* when it was looked at last */
+    db_locks next_locks;
     bool is_asking; /* a query is under way */
     bool lacks;     /* definitions of views that were locked: all their columns are masked */
     bool next_lacks;
@@ -103,6 +115,8 @@ void db_catalogue_ask(bool whole, sp_buf *out);
 /* A DataRow that answers them. */
 SP_MUST sp_err db_catalogue_take_row(db_catalogue *catalogue, sp_span body);
 void db_catalogue_tick(void);
+/* As of the last look, by others than that process of the server. */
+bool db_catalogue_is_locked(const db_catalogue *catalogue, uint32_t oid, uint32_t but_pid);
 
 /* ---- ruling.c ---- */
 
@@ -153,6 +167,8 @@ void db_ruling_meet(db_ruling *ruling, const db_catalogue *catalogue, const sp_s
  * by now, or a table have got another partition. */
 sp_hash db_met_hash(const db_catalogue *catalogue, const sp_sql_judgement *judgement,
                     uint16_t flags);
+/* What it changes somebody else had locked at the last look: it would wait. */
+bool db_ruling_waits(const db_ruling *ruling, const db_session *session);
 
 /* ---- drawn.c: what was put into temporary relations, which is read again with any of those ----
  */

@@ -58,6 +58,17 @@ sp_hash db_met_hash(const db_catalogue *catalogue, const sp_sql_judgement *judge
     return met;
 }
 
+bool db_ruling_waits(const db_ruling *ruling, const db_session *session)
+{
+    const db_catalogue *catalogue = session->judge->catalogue;
+    uint32_t own = session->back == NULL ? 0 : session->back->pid;
+    bool waits = ruling->met_wide != 0 && catalogue->locks.count > 0;
+    for (uint8_t i = 0; i < ruling->met_count && !waits; i++) {
+        waits = db_catalogue_is_locked(catalogue, ruling->met[i].oid, own);
+    }
+    return waits;
+}
+
 static bool is_tighter(uint64_t now, uint64_t had)
 {
     return now != 0 && (had == 0 || now < had);

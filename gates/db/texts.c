@@ -262,6 +262,36 @@ static db_verdict be_sure(db_session *session, uint32_t flags, bool names, bool 
     return DB_PASS;
 }
 
+/* A key counts for what runs at once, holding its table: behind other statements or somebody's lock
+ * it may be gone. */
+static db_verdict be_sure_of_key(db_session *session, const sp_sql_judgement *judgement,
+                                 uint32_t flags, const db_ruling *ruling, db_refusal *refusal)
+{
+    if (judgement->statement_count > 1 && (judgement->flags & SP_SQL_IS_EXECUTE) != 0) {
+        db_refuse(refusal, "0A000", SP_REASON_UNPARSED,
+                  "an EXECUTE of what names rows by a range of a key, beside other statements");
+        return DB_REFUSE;
+    }
+    if (db_session_drain(session)) {
+        return DB_WAIT;
+    }
+    db_verdict sure = be_sure(session, flags, true, true, refusal);
+    if (sure == DB_PASS && db_ruling_waits(ruling, session)) {
+        db_refuse(refusal, "55P03", SP_REASON_UNAVAILABLE,
+                  "somebody else has locked a table, and a key by which this statement names "
+                  "rows may be gone when the lock is: try again");
+        return DB_REFUSE;
+    }
+    return sure;
+}
+
+static db_verdict be_sure_to_run(db_session *session, const sp_sql_judgement *judgement,
+                                 uint32_t flags, const db_ruling *ruling, db_refusal *refusal)
+{
+    return ruling->by_key ? be_sure_of_key(session, judgement, flags, ruling, refusal)
+                          : be_sure(session, flags, uses_names(judgement), false, refusal);
+}
+
 /* ---- messages ---- */
 
 /* DISCARD ALL by itself. */
@@ -335,9 +365,8 @@ db_verdict db_texts_query(db_session *session, const sp_pg_msg *msg, db_flight *
     uint32_t flags = judgement->flags;
     db_ruling_add(&ruling, session, judge->catalogue, judgement);
     db_verdict clear = db_means_text(&ruling, session, judgement, refusal);
-    db_verdict sure = clear == DB_PASS
-                          ? be_sure(session, flags, uses_names(judgement), ruling.by_key, refusal)
-                          : clear;
+    db_verdict sure =
+        clear == DB_PASS ? be_sure_to_run(session, judgement, flags, &ruling, refusal) : clear;
     if (sure != DB_PASS) {
         return sure;
     }
@@ -492,11 +521,10 @@ db_verdict db_texts_execute(db_session *session, const sp_pg_msg *msg, db_flight
     }
     db_ruling ruling = db_ruling_none();
     db_verdict found = db_means_message(&ruling, session, DB_NAMED_PORTAL, execute.portal, refusal);
-    db_verdict sure =
-        found == DB_PASS
-            ? be_sure(session, unsure_now(portal->text->known->judgement),
-                      uses_names(portal->text->known->judgement), ruling.by_key, refusal)
-            : found;
+    db_verdict sure = found == DB_PASS ? be_sure_to_run(session, portal->text->known->judgement,
+                                                        unsure_now(portal->text->known->judgement),
+                                                        &ruling, refusal)
+                                       : found;
     if (sure != DB_PASS) {
         return sure;
     }

@@ -223,15 +223,16 @@ static bool is_number(const Node *node, long *ret_value)
     return true;
 }
 
-/* A key may be gone that the session itself has touched. */
-static bool has_defined(const walker *w)
+/* A key may be gone that the session itself has touched, or that others drop while what stands in
+ * front of it in its text runs. */
+static bool may_be_gone(const walker *w)
 {
-    for (uint32_t i = 0; i < w->room->statement_count; i++) {
-        if ((w->room->statements[i].flags & SP_SQL_IS_DDL) != 0) {
+    for (uint32_t i = 0; i + 1 < w->room->statement_count; i++) {
+        if ((w->room->statements[i].flags & SP_SQL_IS_BEGIN) == 0) {
             return true;
         }
     }
-    return w->context->is_early || w->is_as_was;
+    return (w->statement->flags & SP_SQL_IS_DDL) != 0 || w->context->is_early || w->is_as_was;
 }
 
 /* Whose column it is, of which each row of the target has a whole number of its own: of anything
@@ -244,7 +245,7 @@ static uint32_t item_of_key(const scope *s, const Node *node)
         node != NULL && nodeTag(node) == T_ColumnRef ? item_of_column(s, AS(ColumnRef, node)) : 0;
     bool is_target = s->has_target && item == 1;
     const sp_sql_column *known = !is_target ? NULL : known_column(s, item, AS(ColumnRef, node));
-    if (known == NULL || !known->is_key || has_defined(w) ||
+    if (known == NULL || !known->is_key || may_be_gone(w) ||
         may_be_temporary(w, AS(RangeVar, s->items[__builtin_ctz(item)])) ||
         (known->type_oid != OID_INT2 && known->type_oid != OID_INT4 &&
          known->type_oid != OID_INT8)) {

@@ -139,6 +139,42 @@ def test_who_drops_a_key_has_none(gate):
         bea.rollback()
 
 
+def test_behind_a_lock(gate, carl):
+    """Whose holder may drop the key before he lets it go: what would wait is not run, but behind one's own."""
+    assert state_of(carl, "SET statement_timeout = 3000") is None
+    for lock in ("LOCK TABLE orders IN SHARE MODE", "LOCK TABLE orders", NO_KEY):
+        wait_for("the key is seen", 10, lambda: state_of(carl, TEN) is None, 0.2)
+        with contextlib.closing(gate.connect("bea")) as bea:
+            bea.cursor().execute(lock)
+            time.sleep(0.15)
+            assert state_of(carl, TEN) == "55P03", lock
+            assert state_of(carl, "SELECT count(*) FROM customers WHERE id BETWEEN 1 AND 3") is None
+            assert state_of(carl, "UPDATE customers SET note = 'x' WHERE id BETWEEN 1 AND 3") is None, "another table"
+            if lock != NO_KEY:
+                assert state_of(bea, TEN) is None, "it is her own lock"
+    wait_for("the lock is gone", 10, lambda: state_of(carl, TEN) is None, 0.2)
+
+
+def test_behind_other_statements(gate, carl):
+    """While they run the key may go, without a lock that anybody waits for."""
+    wait_for("the key is seen", 10, lambda: state_of(carl, TEN) is None, 0.2)
+    assert state_of(carl, f"SELECT pg_sleep(0); {TEN}") == "42501"
+    assert state_of(carl, f"{TEN}; SELECT 1") is None
+    assert state_of(carl, f"BEGIN; {TEN}; COMMIT") is None
+    assert state_of(carl, f"PREPARE ten AS {TEN}") is None
+    assert state_of(carl, "EXECUTE ten") is None
+    assert state_of(carl, "SELECT pg_sleep(0); EXECUTE ten") == "0A000"
+    with contextlib.closing(Raw(gate.port, tls=None)) as raw:
+        raw.log_in("carl", "orders-db", gate.password("carl"))
+        for drop in (False, True):
+            raw.send(parse("SELECT pg_sleep(2)"), bind(), execute(), parse(TEN), bind(), execute(), SYNC)
+            time.sleep(0.7)
+            if drop:
+                gate.sql(NO_KEY)
+            assert [fields(body)["C"] for kind, body in raw.until("Z") if kind == "E"] == (["42501"] if drop else [])
+    gate.sql(KEY)
+
+
 def test_one_s_own_temporary_table(gate, carl):
     assert state_of(carl, "CREATE TEMP TABLE mine AS SELECT * FROM orders") is None
     assert state_of(carl, "DELETE FROM mine WHERE year BETWEEN 1 AND 5") is None

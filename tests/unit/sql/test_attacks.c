@@ -425,12 +425,11 @@ static void test_ranges(void **state)
         {"DELETE FROM parcels WHERE id BETWEEN 1 AND 500 OR id BETWEEN 501 AND 1001",
          "write+ parcels"},
         {"DELETE FROM parcels WHERE id BETWEEN 9 AND 5 OR id BETWEEN 1 AND 1000", "write parcels"},
+        {"BEGIN; DELETE FROM parcels WHERE id BETWEEN 601 AND 1000; COMMIT", "write parcels"},
         {"UPDATE parcels SET year = 1 WHERE id BETWEEN 1 AND 600; "
          "DELETE FROM parcels WHERE id BETWEEN 601 AND 1000",
-         "write parcels"},
-        {"UPDATE parcels SET year = 1 WHERE id BETWEEN 1 AND 600; "
-         "DELETE FROM parcels WHERE id BETWEEN 601 AND 1001",
          "write parcels; write+ parcels"},
+        {"SELECT pg_sleep(60); DELETE FROM parcels WHERE id BETWEEN 1 AND 5", "write+ parcels"},
         {"DELETE FROM parcels WHERE year BETWEEN 1 AND 5", "write+ parcels"},
         {"DELETE FROM parcels WHERE year BETWEEN 1 AND 1", "write+ parcels"},
         {"DELETE FROM parcels WHERE code BETWEEN 1 AND 5", "write+ parcels"},

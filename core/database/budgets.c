@@ -496,6 +496,10 @@ sp_err sp_db_spend_now(sp_databases *databases, sp_gate gate, sp_peer *peer, con
         (ask->rows > 0 || ask->estimated > 0)) {
         TRY(settle_ended(core->store, ask));
     }
+    if (sp_failed(lives) && is_attempt(ask)) {
+        /* who signs out right behind them has made them all the same */
+        lives = sp_live_session_get(&core->live, ask->session.slot, ask->session.id, &session);
+    }
     TRY(lives);
     sp_db_spending s = {databases, gate, peer, ask, &session, now_unix_s};
     TRY(sp_db_days_spend(&s, ret_granted));

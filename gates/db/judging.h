@@ -845,9 +845,10 @@ void db_spend_tell_again(void);
 void db_spend_tick(void);
 
 /* ---- attempts.c ---- */
-/* One more, told within 100 ms if the line has room. */
-void db_attempts_add(const db_session *session, const db_ruling *ruling);
-/* Now, as far as the line has room. */
+/* One more of these actions, the gravest of which is action; told within 100 ms if the line has
+ * room. */
+void db_attempts_add(const db_session *session, sp_action action, uint32_t actions);
+/* The worker ends: all that is summed, now. */
 void db_attempts_tell(void);
 
 /* ---- judge.c ---- */

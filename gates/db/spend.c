@@ -430,13 +430,35 @@ bool db_is_undone(const db_note *note, const db_end *end)
     return end->how == DB_END_SKIPPED || ((end->how == DB_END_FAILED || is_part) && !may_stay);
 }
 
+/* Where none counts statements, nothing is told of attempts. */
+static bool counts_statements(const db_session *session, uint32_t actions)
+{
+    const sp_policy *policy = &session->snapshot->policy;
+    sp_policy_budget budget;
+    for (uint32_t i = 0; i < sp_policy_budget_count(policy); i++) {
+        if (sp_policy_budget_of(policy, i, &session->who, actions, session->resource, &budget) &&
+            budget.statements > 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
 void db_spend_refused(db_session *session, const db_ruling *ruling)
 {
-    if (!ruling->has_use || !sp_policy_budget_any(&session->snapshot->policy, &session->who,
-                                                  ruling->actions, session->resource)) {
-        return;
+    sp_action gravest = SP_ACTION_CONNECT;
+    uint32_t actions = 0;
+    for (uint32_t i = 0; ruling->has_use && i < SP_ACTION_COUNT; i++) {
+        uint32_t action = ruling->actions & 1U << i;
+        if (action != 0 && counts_statements(session, action)) {
+            bool is_graver = actions == 0 || sp_sql_gravity((sp_action)i) > sp_sql_gravity(gravest);
+            gravest = is_graver ? (sp_action)i : gravest;
+            actions |= action;
+        }
     }
-    db_attempts_add(session, ruling);
+    if (actions != 0) {
+        db_attempts_add(session, gravest, actions);
+    }
 }
 
 db_spent db_spend_take(db_session *session)

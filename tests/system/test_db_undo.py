@@ -220,10 +220,10 @@ def test_what_does_not_come_back_is_said_before_and_after(gate, dora):
     assert done["state"] in ("undone-in-part", "undo-failed"), done["report"]
     assert state(gate)["kids"] == before["kids"]
     assert gate.sql("SELECT total FROM orders WHERE id = 7")[0] == (0,), "what others did since was overwritten"
-    # it may be tried again; now nothing at all is missing, which is no undo either
+    # it may be tried again; now nothing that is known to be the statement's is missing, which is no undo either
     with pytest.raises(Refused) as refused:
         gate.people["dora"].post(f"/keeps/{keep['id']}/undo", {"reason": "again"})
-    assert "nothing of what was kept is missing" in str(refused.value)
+    assert "nothing is put back: 200 rows differ" in str(refused.value)
 
 
 def test_by_command_line(gate, dora, tmp_path):
@@ -237,7 +237,7 @@ def test_by_command_line(gate, dora, tmp_path):
     assert approver.json("approvals", "show", keep["approval"])["keep"]["undo_max_ms"] > keep["duration_ms"] >= 0
     assert keep["id"] in asker.run("db", "keeps")
     tried = asker.run("db", "undo", keep["id"], "--dry-run")
-    assert re.search(r"It would be undone in about \d+ ms", tried) and "logs" in tried, tried
+    assert re.search(r"It would be undone in about \d+ (ms|s)\b", tried) and "logs" in tried, tried
     assert state(gate) != before, "a dry run is none"
     said = asker.run("db", "undo", keep["id"], "--reason", "wanted back")
     wanted = re.search(r"Others have to approve it: (\S+)\.", said).group(1)

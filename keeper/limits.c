@@ -124,6 +124,28 @@ static void add_unkept(limits *to, const json_t *manifest, const json_t *one)
     }
 }
 
+/* Where rows go into a table that is there, all that hangs on it runs; else what it is made with.
+ */
+static void add_calls(limits *to, const json_t *manifest, const json_t *one)
+{
+    const json_t *calls = json_object_get(one, "calls");
+    bool falls = has_verb(manifest, "ANY DROP");
+    for (size_t i = 0; i < json_array_size(calls); i++) {
+        const json_t *call = json_array_get(calls, i);
+        const char *owner = json_string_value(json_object_get(call, "owner"));
+        bool late = json_is_true(json_object_get(call, "late")) && has_verb(manifest, "DROP ALTER");
+        if (late || json_is_true(json_object_get(call, "trusted"))) {
+            continue;
+        }
+        add_limit(to, json_sprintf("%s calls %s of %s, which would run with the keeper's rights: "
+                                   "it does not come back unless a superuser owns that by "
+                                   "then%s%s%s",
+                                   quoted_of(one), json_string_value(json_object_get(call, "said")),
+                                   owner, falls ? " or, where that falls, too, " : "",
+                                   falls ? owner : "", falls ? " is a superuser" : ""));
+    }
+}
+
 static void add_beside(limits *to, const json_t *manifest)
 {
     const json_t *beside = json_object_get(manifest, "beside");
@@ -159,6 +181,9 @@ static json_t *limits_of(const json_t *manifest, uint64_t keep_ms)
         add_unkept(&to, manifest, json_array_get(relations, i));
     }
     add_strangers(&to, manifest);
+    for (size_t i = 0; i < json_array_size(relations); i++) {
+        add_calls(&to, manifest, json_array_get(relations, i));
+    }
     add_time(&to, keep_ms);
     add_beside(&to, manifest);
     for (size_t i = 0; i < json_array_size(relations); i++) {

@@ -198,13 +198,18 @@ static const char CALLS[] =
     "  JOIN pg_catalog.pg_namespace n ON n.oid = COALESCE(o.oprnamespace, p.pronamespace)"
     "  WHERE c.oid >= 16384 GROUP BY c.about, c.class, c.oid, n.nspname, o.oprname, p.oid) x"
     " JOIN pg_catalog.pg_roles r ON r.oid = x.owner GROUP BY x.about),"
-    "early AS (SELECT c.oid, s.list AS stands, t.list AS types, f.list AS calls,"
+    /* the server's own */
+    "owns AS (SELECT c.about, json_agg(DISTINCT p.proname) AS list FROM called c"
+    " JOIN pg_catalog.pg_proc p ON p.oid = c.oid WHERE c.oid < 16384 AND NOT c.late"
+    "  AND c.class = 'pg_catalog.pg_proc'::regclass GROUP BY c.about),"
+    "early AS (SELECT c.oid, s.list AS stands, t.list AS types, f.list AS calls, w.list AS own,"
     " (SELECT format('%I.%I', pn.nspname, pc.relname) FROM pg_catalog.pg_inherits h"
     "  JOIN pg_catalog.pg_class pc ON pc.oid = h.inhparent"
     "  JOIN pg_catalog.pg_namespace pn ON pn.oid = pc.relnamespace"
     "  WHERE h.inhrelid = c.oid AND (SELECT k.relispartition FROM pg_catalog.pg_class k"
     "   WHERE k.oid = c.oid)) AS parent FROM picked c LEFT JOIN stands s ON s.about = c.oid"
-    " LEFT JOIN types t ON t.about = c.oid LEFT JOIN calls f ON f.about = c.oid)";
+    " LEFT JOIN types t ON t.about = c.oid LEFT JOIN calls f ON f.about = c.oid"
+    " LEFT JOIN owns w ON w.about = c.oid)";
 static const char MANIFEST[] =
     "SELECT json_build_object("
     "'format', 1, 'verb', $2::text, 'database', current_database(),"
@@ -253,7 +258,7 @@ static const char MANIFEST[] =
     "  JOIN picked rp ON rp.oid = a.oid JOIN pg_catalog.pg_class rc ON rc.oid = a.oid"
     "  JOIN pg_catalog.pg_namespace rn ON rn.oid = rc.relnamespace"
     "  WHERE c.relispartition AND a.oid <> c.oid ORDER BY a.ord DESC LIMIT 1),"
-    " 'parent', e.parent, 'calls', e.calls, 'types', e.types, 'stands', e.stands,";
+    " 'parent', e.parent, 'calls', e.calls, 'types', e.types, 'stands', e.stands, 'own', e.own,";
 static const char COLUMNS[] =
     " 'columns', (SELECT json_agg(json_strip_nulls(json_build_object('name', a.attname,"
     "  'quoted', quote_ident(a.attname), 'number', a.attnum, 'type_oid', a.atttypid::bigint,"

@@ -336,8 +336,13 @@ static sp_err write_script(undo *u)
                 "SELECT pg_catalog.set_config('search_path', 'pg_catalog, pg_temp', true);\n");
     TRY(undo_script(u, &sql));
     undo_tables *tables = NULL;
-    TRY(undo_code_begin(u));
     sp_err err = undo_tables_choose(u, &tables);
+    if (!sp_failed(err)) {
+        err = undo_code_begin(u, tables);
+    }
+    if (!sp_failed(err)) {
+        err = undo_leave_unseen(u, tables);
+    }
     bool makes = undo_verb_is(u, "DROP ALTER");
     if (!sp_failed(err) && makes) { /* types that columns are of, columns, what needs them */
         err = undo_structure(u, true, &sql);

@@ -465,6 +465,23 @@ sp_err undo_tables_choose(undo *u, undo_tables **ret_tables)
     return choose(u, *ret_tables);
 }
 
+void undo_tables_leave(undo *u, undo_tables *all, const json_t *relation, const char *why)
+{
+    for (size_t i = 0; i < all->count; i++) {
+        if (all->items[i].relation == relation) {
+            sp_move(&all->items[i], &all->items[i + 1], (all->count - i - 1) * sizeof(undo_table));
+            all->count--;
+            leave(u, relation, (obstacle){why, NULL, NULL}, all);
+            return;
+        }
+    }
+}
+
+sp_err undo_tables_leave_hanging(undo *u, undo_tables *all)
+{
+    return leave_what_hangs(u, all);
+}
+
 void undo_tables_free(undo_tables *all)
 {
     if (all != NULL) {

@@ -15,13 +15,13 @@
  * PostgreSQL 15 manual, 53.18 "pg_depend"; keeper/undo_parts.h.
  */
 #include "keeper/said.h"
-#include "keeper/undo_parts.h"
+#include "keeper/undo_tables.h"
 #include "lib/sql/reading.h"
 
 #include <stdio.h>
 #include <string.h>
 
-enum { PG_PROC = 1255, PG_CLASS = 1259, PG_CONSTRAINT = 2606 };
+enum { PG_PROC = 1255, PG_CLASS = 1259, PG_CONSTRAINT = 2606, QUESTION_MAX_BYTES = 256 << 20 };
 
 /* Of what is found step by step the server expects hundreds of thousands of rows, where there are
  * a few, and makes tables of megabytes for them, as large as it may. */
@@ -33,13 +33,16 @@ enum { PG_PROC = 1255, PG_CLASS = 1259, PG_CONSTRAINT = 2606 };
 static const char KEPT[] =
     ") v(j)), kept AS MATERIALIZED (SELECT to_regclass(x.name)::oid AS oid, COALESCE(x.was,"
     " (SELECT c.oid FROM pg_class c WHERE c.oid = to_regclass(x.name)"
-    "  AND c.xmin::text = pg_current_xact_id()::xid::text)) AS was, x.name, x.stored, x.joins,"
+    "  AND c.xmin::text = pg_current_xact_id()::xid::text)) AS was, x.name, x.stored, x.reaches,"
+    " x.joins,"
     " ARRAY(SELECT json_array_elements_text(x.types)) AS types,"
     " ARRAY(SELECT json_array_elements_text(x.early)) AS early,"
-    " ARRAY(SELECT json_array_elements_text(x.columns)) AS columns, x.calls, x.stands, x.equals"
+    " ARRAY(SELECT json_array_elements_text(x.columns)) AS columns, x.calls, x.stands, x.equals, "
+    "x.own"
     " FROM said CROSS JOIN LATERAL json_to_record(said.j) AS x(name text, was oid, stored bool,"
+    "  reaches bool,"
     "  joins text, types json, early json, columns json, calls json, stands json,"
-    "  equals json)"
+    "  equals json, own json)"
     " WHERE x.name IS NOT NULL),"
     "stood AS (SELECT k.name AS about, (s->>0)::oid AS class, (s->>1)::oid AS oid, s->>2 AS name"
     " FROM kept k CROSS JOIN LATERAL json_array_elements(k.stands) s),"
@@ -67,15 +70,16 @@ static const char NEAR[] =
     " JOIN pg_inherits i ON i.inhparent = part.oid),"
     "up AS (SELECT oid FROM (TABLE first UNION TABLE joined) x UNION SELECT i.inhparent FROM up"
     " JOIN pg_inherits i ON i.inhrelid = up.oid),"
-    "down AS (SELECT oid FROM first UNION SELECT x.oid FROM down"
+    "down AS (SELECT f.oid FROM first f JOIN kept k ON k.oid = f.oid AND k.reaches"
+    " UNION SELECT x.oid FROM down"
     " CROSS JOIN LATERAL (SELECT i.inhrelid FROM pg_inherits i WHERE i.inhparent = down.oid"
     "  UNION ALL SELECT f.conrelid FROM pg_constraint f WHERE f.confrelid = down.oid"
     "  AND f.contype = 'f' AND (f.confupdtype IN ('c','n','d') OR f.confdeltype IN ('c','n','d'))"
     " ) x(oid)),"
     "near AS (SELECT oid, oid::regclass::text AS about, oid IN (SELECT oid FROM part) AS own,"
     " oid IN (SELECT oid FROM beside) AS beside,"
-    " oid NOT IN (TABLE up UNION TABLE down UNION TABLE beside) AS read"
-    " FROM (TABLE up UNION TABLE down UNION TABLE beside UNION TABLE tied) x),"
+    " oid NOT IN (TABLE up UNION TABLE part UNION TABLE down UNION TABLE beside) AS read"
+    " FROM (TABLE up UNION TABLE part UNION TABLE down UNION TABLE beside UNION TABLE tied) x),"
     /* by whose names something is written */
     "spaces AS (SELECT c.relnamespace AS oid FROM near n JOIN pg_class c ON c.oid = n.oid"
     "  WHERE c.relkind IN ('r', 'p')"
@@ -211,18 +215,21 @@ static const char WRONG[] =
     "back; when it was looked at, let a superuser own it', about, called, "
     "pg_get_userbyid(proowner), session_user) FROM code"
     " UNION ALL SELECT 2, format('%s: %s, a function that it calls, is gone; made again "
-    "it would "
-    "run with the rights of %s', e.about, e.said, session_user) FROM early e"
+    "it would run with the rights of %s unless %s is a superuser by then', e.about, e.said, "
+    "session_user, e.owner) FROM early e"
     " WHERE NOT EXISTS (SELECT FROM named n WHERE n.call = e.oid)"
     "  AND NOT EXISTS (SELECT FROM pg_roles r WHERE r.rolname = e.owner"
     "   AND (r.rolsuper OR r.rolname = session_user))";
 static const char OWN[] =
     " UNION ALL SELECT 3, format('%s: %s, which does more than compute a value, would run with the "
-    "rights of %s while rows are put back', n.about, p.oid::regprocedure, session_user)"
-    " FROM calls n JOIN pg_proc p ON p.oid = n.oid"
-    " WHERE p.pronamespace = 'pg_catalog'::regnamespace AND p.proname <> ALL ('{nextval";
+    "rights of %s while rows are put back', about, said, session_user)"
+    " FROM (SELECT n.about, p.oid::regprocedure::text, p.proname FROM calls n"
+    "  JOIN pg_proc p ON p.oid = n.oid WHERE p.pronamespace = 'pg_catalog'::regnamespace"
+    "  UNION ALL SELECT k.name, o.o, o.o::name FROM kept k"
+    "  CROSS JOIN LATERAL json_array_elements_text(k.own) o(o)) x(about, said, name)"
+    " WHERE name <> ALL ('{nextval";
+static const char ENDS[] = "}'::name[]))";
 static const char SAY[] =
-    "}'::name[]))"
     "SELECT format('DO %L', format('BEGIN RAISE EXCEPTION USING ERRCODE = ''" KEEP_SAID_OURS
     "'', MESSAGE = %L; END', what))"
     " FROM wrong ORDER BY first, what LIMIT 1 " ASKED;
@@ -321,21 +328,22 @@ static sp_err prepare(undo *u, json_t *relation)
     bool missing = undo_is_missing(u, PG_CLASS, undo_oid(relation));
     bool makes = undo_verb_is(u, "DROP ALTER");
     bool touched = undo_is_touched(relation);
-    bool is_left = now == NULL && makes && !missing;
+    bool is_used = touched || missing || json_is_true(json_object_get(relation, "chosen"));
     json_t *joins = NULL;
-    if (is_left || (now != NULL && undo_is_outside(relation) && !touched)) {
+    if (!is_used) { /* it is there, and nothing of it is lost; or it is left out */
         return sp_ok();
     }
     TRY(find_joins(u, relation, missing, &joins));
-    json_t *row =
-        json_pack("{s:s, s:o, s:b, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "name",
-                  undo_text(now == NULL || touched ? relation : now, "quoted"), "was",
-                  now == NULL ? json_null() : json_integer(undo_oid(relation)), "stored",
-                  (int)stored, "joins", joins, "types", list_of(relation, "type"), "columns",
-                  list_of(relation, "name"), "early", list_or_none(relation, "types", makes),
-                  "calls", makes && missing ? list_calls(relation) : json_array(), "stands",
-                  list_or_none(relation, "stands", makes && !u->another && (missing || touched)),
-                  "equals", list_equals(u, relation));
+    json_t *row = json_pack(
+        "{s:s, s:o, s:b, s:b, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "name",
+        undo_text(now == NULL || touched ? relation : now, "quoted"), "was",
+        now == NULL ? json_null() : json_integer(undo_oid(relation)), "stored", (int)stored,
+        "reaches", (int)json_is_true(json_object_get(relation, "reaches")), "joins", joins, "types",
+        list_of(relation, "type"), "columns", list_of(relation, "name"), "early",
+        list_or_none(relation, "types", makes), "calls",
+        makes && missing ? list_calls(relation) : json_array(), "stands",
+        list_or_none(relation, "stands", makes && !u->another && (missing || touched)), "equals",
+        list_equals(u, relation), "own", list_or_none(relation, "own", makes && missing));
     return note_row(u, relation, row);
 }
 
@@ -359,9 +367,30 @@ sp_err undo_code_events(undo *u)
                        keep_value(found, 0, 0), keep_value(found, 0, 1));
 }
 
-sp_err undo_code_begin(undo *u)
+/* Tables that rows are put into, with their parts. */
+static void note_chosen(undo *u, const undo_tables *chosen)
 {
     json_t *relations = json_object_get(u->manifest, "relations");
+    auto_json json_t *names = json_object();
+    for (size_t i = 0; i < chosen->count; i++) {
+        json_t *one = json_array_get(relations, chosen->items[i].number);
+        bool reaches = chosen->items[i].changes || chosen->items[i].moves;
+        json_object_set_new(one, "chosen", json_true());
+        json_object_set_new(one, "reaches", json_boolean(reaches));
+        json_object_set_new(names, undo_text(one, "quoted"), json_true());
+    }
+    for (size_t i = 0; i < json_array_size(relations); i++) {
+        json_t *one = json_array_get(relations, i);
+        if (json_object_get(names, undo_text(one, "root")) != NULL) {
+            json_object_set_new(one, "chosen", json_true());
+        }
+    }
+}
+
+sp_err undo_code_begin(undo *u, const undo_tables *chosen)
+{
+    json_t *relations = json_object_get(u->manifest, "relations");
+    note_chosen(u, chosen);
     for (size_t i = 0; i < json_array_size(relations); i++) {
         TRY(prepare(u, json_array_get(relations, i)));
     }
@@ -387,7 +416,7 @@ static sp_err put_all(undo *u, sp_buf *sql)
 /* Whose values a missing function or aggregate may hold is not in the manifest. */
 static void put_head(bool domains, sp_buf *sql)
 {
-    sp_buf_fmt(sql, SMALL "WITH RECURSIVE said AS (SELECT v.j FROM (VALUES ('%s'::json)",
+    sp_buf_fmt(sql, "WITH RECURSIVE said AS (SELECT v.j FROM (VALUES ('%s'::json)",
                domains ? "{\"domains\":\"t\"}" : "{}");
 }
 
@@ -405,6 +434,7 @@ static void put_near(const char *ties, const char *first, bool joins, sp_buf *sq
 
 static sp_err put_question(undo *u, const char *question, sp_buf *sql)
 {
+    sp_buf_text(sql, SMALL);
     put_head(undo_verb_is(u, "DROP ALTER") && undo_is_missing(u, PG_PROC, 0), sql);
     TRY(put_all(u, sql));
     put_near(u->ties, "oid FROM kept WHERE stored AND oid IS NOT NULL", true, sql);
@@ -421,7 +451,7 @@ static void put_wrong(sp_buf *sql)
          name = sp_sql_next_reading(&at)) {
         sp_buf_fmt(sql, ",%s", name);
     }
-    sp_buf_text(sql, SAY);
+    sp_buf_text(sql, ENDS);
 }
 
 sp_err undo_code_check(undo *u, bool made, sp_buf *sql)
@@ -436,6 +466,7 @@ sp_err undo_code_check(undo *u, bool made, sp_buf *sql)
     sp_buf_text(sql, CHECK);
     sp_buf_text(sql, made ? " OR stored AND was IS NULL" : "");
     put_wrong(sql);
+    sp_buf_text(sql, SAY);
     return undo_script(u, sql);
 }
 
@@ -472,6 +503,7 @@ void undo_code_check_again(const json_t *relation, sp_buf *sql)
 {
     char first[32];
     snprintf(first, sizeof(first), "%u::oid AS oid", undo_oid(relation));
+    sp_buf_text(sql, SMALL);
     put_head(false, sql);
     sp_buf_fmt(sql, ",%s", undo_text(relation, "row"));
     put_near(NULL, first, false, sql);
@@ -483,10 +515,12 @@ void undo_code_check_again(const json_t *relation, sp_buf *sql)
                "count(*) FROM kept WHERE was = %u AND oid = %u) <> 1",
                undo_oid(relation), undo_oid(relation));
     put_wrong(sql);
+    sp_buf_text(sql, SAY);
 }
 
 void undo_code_check_made(const json_t *relation, sp_buf *sql)
 {
+    sp_buf_text(sql, SMALL);
     put_head(false, sql);
     sp_buf_fmt(sql, ",%s", undo_text(relation, "row"));
     put_near(NULL, "oid FROM kept WHERE oid IS NOT NULL", false, sql);
@@ -494,4 +528,48 @@ void undo_code_check_made(const json_t *relation, sp_buf *sql)
     sp_buf_text(sql, CHECK);
     sp_buf_text(sql, " OR was IS NULL");
     put_wrong(sql);
+    sp_buf_text(sql, SAY);
+}
+
+/* ---- the same, before anything is made ---- */
+
+static const char TOLD[] = "SELECT what FROM wrong ORDER BY first, what LIMIT 1";
+
+/* relation NULL: all that only went along. */
+static sp_err ask(undo *u, const json_t *relation, PGresult **ret_found)
+{
+    auto_buf sp_buf sql = sp_buf_make(QUESTION_MAX_BYTES);
+    auto_free char *text = NULL;
+    const json_t *relations = json_object_get(u->manifest, "relations");
+    put_head(false, &sql);
+    for (size_t i = 0; i < json_array_size(relations); i++) {
+        const json_t *one = json_array_get(relations, i);
+        bool is_meant = relation == NULL ? !undo_was_asked_for(u, one) : one == relation;
+        if (is_meant && undo_text(one, "row")[0] != '\0') {
+            sp_buf_fmt(&sql, ",\n%s", undo_text(one, "row"));
+        }
+    }
+    put_near(NULL, "oid FROM kept WHERE stored AND oid IS NOT NULL", true, &sql);
+    sp_buf_text(&sql, NODES);
+    sp_buf_text(&sql, CHECK);
+    put_wrong(&sql);
+    sp_buf_text(&sql, TOLD);
+    TRY(sp_buf_take_cstr(&sql, &text));
+    return keep_exec(u->job, u->conn, text, 0, NULL, ret_found);
+}
+
+sp_err undo_code_are_seen(undo *u, bool *ret_all)
+{
+    auto_result PGresult *found = NULL;
+    TRY(ask(u, NULL, &found));
+    *ret_all = PQntuples(found) == 0;
+    return sp_ok();
+}
+
+sp_err undo_code_why_not(undo *u, const json_t *relation, char **ret_why)
+{
+    auto_result PGresult *found = NULL;
+    TRY(ask(u, relation, &found));
+    return PQntuples(found) == 0 ? sp_ok()
+                                 : sp_strdup(sp_span_cstr(keep_value(found, 0, 0)), ret_why);
 }

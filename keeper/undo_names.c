@@ -11,7 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { PG_CLASS = 1259, PG_CONSTRAINT = 2606, PG_NAMESPACE = 2615 };
+enum { PG_PROC = 1255, PG_CLASS = 1259, PG_CONSTRAINT = 2606, PG_NAMESPACE = 2615 };
 #define CALL "call it as it was"
 
 /* ---- entries of the archive by their ids ---- */
@@ -183,78 +183,6 @@ static sp_err ask_names(undo *u)
 
 /* ---- what is left out ---- */
 
-bool undo_is_left(const undo *u, uint32_t id)
-{
-    return u->left_count > 0 &&
-           bsearch(&id, u->left, u->left_count, sizeof(id), compare_numbers) != NULL;
-}
-
-bool undo_stands_on_left(const undo *u, const keep_toc_entry *entry)
-{
-    sp_span depends = entry->depends;
-    uint32_t id = 0;
-    while (u->left_count > 0 && keep_toc_next_id(&depends, &id)) {
-        if (undo_is_left(u, id)) {
-            return true;
-        }
-    }
-    return false;
-}
-
-static void tell(undo *u, json_t *sentence)
-{
-    undo_tell(u, sentence);
-    u->notes++;
-    u->leaves_out = true;
-}
-
-static sp_err leave_entry(undo *u, const keep_toc_entry *entry, const char *why)
-{
-    if (u->left == NULL) {
-        TRY(sp_alloc(u->entry_count + 1, sizeof(*u->left), &u->left));
-    }
-    if (u->left_count == u->entry_count || undo_is_left(u, entry->id)) {
-        return sp_ok();
-    }
-    u->left[u->left_count++] = entry->id;
-    qsort(u->left, u->left_count, sizeof(*u->left), compare_numbers);
-    if (entry->catalog != 0) {
-        tell(u,
-             json_sprintf("%.*s: it is not put back, because %s", SP_SPAN_ARG(entry->rest), why));
-    }
-    return sp_ok();
-}
-
-/* What stands on it, and on that in turn. */
-static sp_err leave_what_stands(undo *u)
-{
-    size_t before = 0;
-    while (before < u->left_count) {
-        sp_span rest = sp_buf_borrow(&u->toc);
-        keep_toc_entry entry;
-        before = u->left_count;
-        while (keep_toc_next(&rest, &entry)) {
-            if (!undo_is_left(u, entry.id) && undo_stands_on_left(u, &entry) &&
-                undo_is_wanted(u, &entry)) {
-                TRY(leave_entry(u, &entry, "it stands on what is not put back"));
-            }
-        }
-    }
-    return sp_ok();
-}
-
-/* They are not missing, as far as this undo goes. */
-static void forget_left(undo *u)
-{
-    sp_span rest = sp_buf_borrow(&u->toc);
-    keep_toc_entry entry;
-    while (u->left_count > 0 && keep_toc_next(&rest, &entry)) {
-        if (undo_is_left(u, entry.id)) {
-            undo_forget(u, &entry);
-        }
-    }
-}
-
 static const char *culprit_of(const undo *u, const json_t *relation)
 {
     const json_t *stands = json_object_get(relation, "stands");
@@ -316,18 +244,10 @@ static sp_err leave_renamed(undo *u, const directory *all, const json_t *culprit
             }
         }
         if (why != NULL) {
-            TRY(leave_entry(u, &entry, why));
+            TRY(undo_leave_entry(u, &entry, why));
         }
     }
     return sp_ok();
-}
-
-/* Of a table that was not kept: it has no entry. */
-static void leave_gone(undo *u, json_t *key, const char *why)
-{
-    json_object_del(key, "gone");
-    tell(u, json_sprintf("foreign key %s of %s: it is not put back, because %s",
-                         undo_text(key, "name"), undo_text(key, "quoted"), why));
 }
 
 static sp_err leave_keys(undo *u)
@@ -341,7 +261,7 @@ static sp_err leave_keys(undo *u)
         const char *why = renamed(u, PG_CLASS, number_of(key, "table"));
         why = why == NULL ? renamed(u, PG_CLASS, number_of(key, "references")) : why;
         if (why != NULL && json_is_true(json_object_get(key, "gone"))) {
-            leave_gone(u, key, why);
+            undo_leave_gone(u, key, why);
         } else if (why != NULL && is_wanted_key(u, key)) {
             char number[16];
             snprintf(number, sizeof(number), "%u", undo_oid(key));
@@ -351,7 +271,57 @@ static sp_err leave_keys(undo *u)
     while (keep_toc_next(&rest, &entry)) {
         const char *why = entry.catalog == PG_CONSTRAINT ? culprit_at(why_not, entry.oid) : NULL;
         if (why != NULL) {
-            TRY(leave_entry(u, &entry, why));
+            TRY(undo_leave_entry(u, &entry, why));
+        }
+    }
+    return sp_ok();
+}
+
+/* No other role's name ends like theirs, so that an entry's end tells its owner. */
+static const char SUPERUSERS[] =
+    "SELECT ' ' || r.rolname FROM pg_catalog.pg_roles r WHERE r.rolsuper AND NOT EXISTS (SELECT"
+    " FROM pg_catalog.pg_roles o WHERE NOT o.rolsuper"
+    " AND right(o.rolname, length(r.rolname) + 1) = ' ' || r.rolname)";
+
+static bool is_trusted(const undo *u, uint32_t id, const PGresult *owners)
+{
+    sp_span rest = sp_buf_borrow(&u->toc);
+    keep_toc_entry entry;
+    bool is = false;
+    while (keep_toc_next(&rest, &entry)) {
+        for (int i = 0; entry.id == id && i < PQntuples(owners); i++) {
+            is = is || sp_span_ends(entry.rest, sp_span_cstr(keep_value(owners, i, 0)));
+        }
+    }
+    return is;
+}
+
+/* What is made next may hold values of a domain: the function that its check calls would be made by
+ * then, before anybody could look at it. */
+static sp_err leave_domains(undo *u, const directory *all)
+{
+    auto_result PGresult *owners = NULL;
+    sp_span rest = sp_buf_borrow(&u->toc);
+    keep_toc_entry entry;
+    TRY(keep_exec(u->job, u->conn, SUPERUSERS, 0, NULL, &owners));
+    while (keep_toc_next(&rest, &entry)) {
+        sp_span depends = entry.depends;
+        uint32_t id = 0;
+        bool calls = false;
+        if (entry.catalog == 0 || !sp_span_starts(entry.rest, SP_SPAN_LIT("DOMAIN ")) ||
+            !undo_is_wanted(u, &entry)) {
+            continue;
+        }
+        while (!calls && keep_toc_next_id(&depends, &id)) {
+            const object *one = object_of(all, id);
+            calls = one != NULL && one->catalog == PG_PROC &&
+                    undo_is_missing(u, PG_PROC, one->oid) && !is_trusted(u, id, owners);
+        }
+        if (calls) {
+            TRY(undo_leave_entry(u, &entry,
+                                 "a function that its check calls is gone as well; made again it "
+                                 "would run with the keeper's rights unless its owner is a "
+                                 "superuser by then"));
         }
     }
     return sp_ok();
@@ -360,12 +330,13 @@ static sp_err leave_keys(undo *u)
 static sp_err leave_all(undo *u, const directory *all)
 {
     auto_json json_t *culprits = json_object();
-    TRY(find_culprits(u, culprits));
-    TRY(leave_renamed(u, all, culprits));
-    TRY(leave_keys(u));
-    TRY(leave_what_stands(u));
-    forget_left(u);
-    return sp_ok();
+    TRY(leave_domains(u, all));
+    if (json_object_size(u->renamed) > 0) {
+        TRY(find_culprits(u, culprits));
+        TRY(leave_renamed(u, all, culprits));
+        TRY(leave_keys(u));
+    }
+    return undo_leave_done(u);
 }
 
 sp_err undo_names_find(undo *u)
@@ -381,7 +352,7 @@ sp_err undo_names_find(undo *u)
     if (!sp_failed(err)) {
         err = ask_names(u);
     }
-    if (!sp_failed(err) && json_object_size(u->renamed) > 0) {
+    if (!sp_failed(err)) {
         err = leave_all(u, &all);
     }
     sp_free(all.items);

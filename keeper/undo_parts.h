@@ -60,6 +60,9 @@ typedef struct {
     char lock[33]; /* only with this word does psql take a command of its own */
 } undo;
 
+/* Tables that are there and whose rows or columns are put back: undo_tables.h. */
+typedef struct undo_tables undo_tables;
+
 /* ---- undo.c ---- */
 typedef sp_err (*undo_take)(void *self, sp_span bytes);
 /* Runs pg_restore with these arguments over the keep and hands on what it writes. */
@@ -169,10 +172,18 @@ SP_MUST sp_err undo_large_contents(undo *u);
 SP_MUST sp_err undo_names_find(undo *u);
 /* It is there, and something missing is written about it. */
 bool undo_is_touched(const json_t *relation);
+
+/* ---- undo_leave.c ---- */
 /* The entry is left out. */
 bool undo_is_left(const undo *u, uint32_t id);
 /* So is something that it depends on. */
 bool undo_stands_on_left(const undo *u, const keep_toc_entry *entry);
+/* Leaves it out from now on; what has a row of its own is told. */
+SP_MUST sp_err undo_leave_entry(undo *u, const keep_toc_entry *entry, const char *why);
+/* A foreign key that fell, of a table that was not kept: it has no entry. */
+void undo_leave_gone(undo *u, json_t *key, const char *why);
+/* When all is left out that there is a reason for: what stands on it. */
+SP_MUST sp_err undo_leave_done(undo *u);
 
 /* ---- undo_data.c ---- */
 /* Rows of a table that is missing and that the manifest knows: undo_data() puts them back. */
@@ -194,7 +205,12 @@ void undo_keys_add(undo *u, sp_buf *sql);
  * statement makes a table. Only superusers make them. */
 SP_MUST sp_err undo_code_events(undo *u);
 /* Notes with each relation what was kept of it, as the questions below say it. */
-SP_MUST sp_err undo_code_begin(undo *u);
+SP_MUST sp_err undo_code_begin(undo *u, const undo_tables *chosen);
+/* Whether nothing of what only went along would run the code of a role that is no superuser, as far
+ * as can be seen before anything is made or held. */
+SP_MUST sp_err undo_code_are_seen(undo *u, bool *ret_all);
+/* The same of one relation; NULL = nothing of its would. */
+SP_MUST sp_err undo_code_why_not(undo *u, const json_t *relation, char **ret_why);
 /* Locks what is there now, and the names of its schemas; the script fails when something has taken
  * a kept table's name, or when putting rows into it would run the code of a role that is no
  * superuser. made: those that were gone have to be there again. */
@@ -210,12 +226,16 @@ void undo_code_check_made(const json_t *relation, sp_buf *sql);
 /* ---- undo_choose.c ---- */
 /* By name: neither of a whole database nor because it went along. */
 bool undo_was_asked_for(const undo *u, const json_t *relation);
-/* Tables that are there and whose rows or columns are put back. */
-typedef struct undo_tables undo_tables;
 SP_MUST sp_err undo_tables_choose(undo *u, undo_tables **ret_tables);
 void undo_tables_free(undo_tables *tables);
 /* Looks which types of columns are not there any more. */
 SP_MUST sp_err undo_find_types(undo *u);
+/* Nothing is put into it, if it is one of them. */
+void undo_tables_leave(undo *u, undo_tables *tables, const json_t *relation, const char *why);
+/* What refers to rows that do not come back. SP_ECONFLICT: it was asked for by name. */
+SP_MUST sp_err undo_tables_leave_hanging(undo *u, undo_tables *tables);
+/* Leaves out, and tells, what only went along and would run such code (undo_leave.c). */
+SP_MUST sp_err undo_leave_unseen(undo *u, undo_tables *tables);
 
 /* ---- undo_columns.c ---- */
 /* Locks them, and makes columns that are gone again. */

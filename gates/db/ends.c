@@ -205,6 +205,9 @@ static void forget_temps(db_judge *judge, const sp_sql_statement *statement, uin
 
 static void forget_older(db_judge *judge, const sp_sql_statement *statement, uint64_t before)
 {
+    if ((statement->temps & SP_SQL_TEMP_MAYBE_OLDER) != 0) {
+        return; /* it is what there is */
+    }
     db_named_kind kind = (statement->flags & SP_SQL_IS_DECLARE) != 0   ? DB_NAMED_PORTAL
                          : (statement->flags & SP_SQL_IS_PREPARE) != 0 ? DB_NAMED_PREPARED
                                                                        : DB_NAMED_TEMP;
@@ -261,11 +264,11 @@ static void doubt(db_judge *judge, const db_note *note, const db_end *end)
 }
 
 /* In a transaction that has failed, and which does not end with it; or there was one of that name.
- */
+ * Code that commits on its way may say any of these. */
 static bool did_nothing(const db_note *note, const db_end *end)
 {
     static const char *const states[] = {"25P02", "42P03", "42P05"};
-    return note->names->judgement->statement_count == 1 && !note->is_behind &&
+    return note->names->judgement->statement_count == 1 && !note->is_behind && !note->ends_within &&
            sp_span_which(sp_span_cstr(end->sqlstate), states, SP_COUNT(states)) < SP_COUNT(states);
 }
 

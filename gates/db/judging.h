@@ -666,7 +666,6 @@ struct db_judge {
                                      are */
     uint32_t temp_count;          /* DB_TEMPS_MAX: there may be more */
     bool temps_renamed;           /* any name may be one of them */
-    db_temps_odd temps_odd;
     db_drawn drawn;
     char (*codes)[DB_NAME_BYTES];  /* functions that the session made */
     uint32_t code_count;           /* DB_TEMPS_MAX: more than are kept, and so any name */

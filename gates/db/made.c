@@ -321,7 +321,6 @@ void db_made_discarded(db_session *session, const db_flight *flight)
     if (flight->type == 'Q' && session->transaction == 'I' && session->flights.count == 0) {
         judge->temp_count = 0;
         judge->temps_renamed = false;
-        judge->temps_odd = DB_TEMPS_PLAIN;
         judge->drawn = (db_drawn){.any = false};
     }
 }

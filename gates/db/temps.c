@@ -12,7 +12,10 @@
  */
 #include "gates/db/judging.h"
 
-enum { NOT_PLAIN = SP_SQL_TEMP_FALLS | SP_SQL_TEMP_AT_COMMIT };
+enum {
+    NOT_PLAIN = SP_SQL_TEMP_FALLS | SP_SQL_TEMP_AT_COMMIT,
+    OF_SAVEPOINTS = SP_SQL_IS_SAVEPOINT | SP_SQL_IS_ROLLBACK_TO
+};
 
 /* The server has the newest of that name when the message that comes now runs. */
 static bool is_sure(const db_judge *judge, const db_named *newest)
@@ -63,47 +66,29 @@ uint64_t db_temps_state(const db_judge *judge)
 
 void db_temps_make(db_judge *judge, const sp_sql_statement *statement)
 {
-    bool is_older = (statement->temps & SP_SQL_TEMP_MAYBE_OLDER) != 0;
     db_named *named = NULL;
     if ((statement->temps & SP_SQL_TEMP_SURE) == 0 || statement->name.len >= DB_NAME_BYTES ||
         sp_failed(db_names_add(&judge->names, DB_NAMED_TEMP, statement->name, NULL, &named))) {
         judge->names.numbers++; /* nobody relies on it */
         return;
     }
-    named->holds =
-        (statement->temps & NOT_PLAIN) == 0 && !(is_older && judge->temps_odd != DB_TEMPS_PLAIN);
+    named->holds = (statement->temps & NOT_PLAIN) == 0;
 }
 
-static db_temps_odd odd_of(const sp_sql_statement *statement)
-{
-    bool makes = (statement->flags & SP_SQL_IS_CREATE_TEMP) != 0;
-    if ((statement->temps & SP_SQL_TEMP_CODE) != 0 ||
-        (makes && ((statement->temps & SP_SQL_TEMP_SURE) == 0 ||
-                   (statement->temps & SP_SQL_TEMP_FALLS) != 0))) {
-        return DB_TEMPS_ODD;
-    }
-    return makes && (statement->temps & SP_SQL_TEMP_AT_COMMIT) != 0 ? DB_TEMPS_AT_COMMIT
-                                                                    : DB_TEMPS_PLAIN;
-}
-
-void db_temps_note(db_judge *judge, const sp_sql_judgement *judgement, db_note *note)
+void db_temps_note(const sp_sql_judgement *judgement, db_note *note)
 {
     const uint32_t by_name = SP_SQL_IS_EXECUTE | SP_SQL_IS_FETCH;
     note->runs_unseen = note->ruling.runs_code && (judgement->flags & by_name) != 0;
     note->ends_temps = note->runs_unseen;
-    db_temps_odd odd = note->runs_unseen ? DB_TEMPS_ODD : DB_TEMPS_PLAIN;
     for (uint32_t i = 0; i < judgement->statement_count; i++) {
-        const sp_sql_statement *statement = &judgement->statements[i];
-        note->ends_temps |= (statement->temps & SP_SQL_TEMP_ENDS) != 0;
-        odd = odd_of(statement) > odd ? odd_of(statement) : odd;
+        note->ends_temps |= (judgement->statements[i].temps & SP_SQL_TEMP_ENDS) != 0;
     }
-    judge->temps_odd = odd > judge->temps_odd ? odd : judge->temps_odd;
 }
 
 bool db_temps_are_back(const db_note *note, const db_end *end)
 {
     return end->how == DB_END_FAILED && !note->is_refused && !note->ends_within &&
-           (note->flags & SP_SQL_IS_END) == 0;
+           (note->flags & (SP_SQL_IS_END | OF_SAVEPOINTS)) == 0;
 }
 
 void db_temps_follow(db_session *session, const db_note *note, const db_end *end)
@@ -117,8 +102,4 @@ void db_temps_follow(db_session *session, const db_note *note, const db_end *end
     bool is_idle = session->flights.count == 0;
     judge->names.are_temps_ending = judge->names.are_temps_ending && !is_idle;
     judge->names.are_temps_parted = judge->names.are_temps_parted && !is_idle;
-    if (is_idle && session->transaction == 'I' && !session->is_unsynced &&
-        judge->temps_odd == DB_TEMPS_AT_COMMIT) {
-        judge->temps_odd = DB_TEMPS_PLAIN;
-    }
 }

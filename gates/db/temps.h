@@ -8,14 +8,6 @@
 #include "gates/db/judge.h"
 #include "lib/sql/statement.h"
 
-/* Temporary relations that there may be without being known: CREATE ... IF NOT EXISTS may mean one.
- */
-typedef enum {
-    DB_TEMPS_PLAIN,
-    DB_TEMPS_AT_COMMIT, /* ON COMMIT DROP, in this transaction */
-    DB_TEMPS_ODD        /* that end when somebody else likes, or that code made */
-} db_temps_odd;
-
 /* For the message that is judged now: a bare name means the temporary relation. */
 bool db_temps_has(const db_judge *judge, sp_span name);
 /* It may be the name of one. */
@@ -28,8 +20,9 @@ uint64_t db_temps_state(const db_judge *judge);
 /* It makes one, in a message that is sent: the next number is its own. */
 void db_temps_make(db_judge *judge, const sp_sql_statement *statement);
 /* A message runs that makes or ends some. */
-void db_temps_note(db_judge *judge, const sp_sql_judgement *judgement, db_note *note);
-/* What the message did to them was undone: it failed, and cannot have committed anything before. */
+void db_temps_note(const sp_sql_judgement *judgement, db_note *note);
+/* What the message did to them was undone: it failed, and nothing of it stands before a COMMIT or a
+ * savepoint of its own. */
 bool db_temps_are_back(const db_note *note, const db_end *end);
 /* The answer of a message is complete, and what it says of names was followed. */
 void db_temps_follow(db_session *session, const db_note *note, const db_end *end);

@@ -402,7 +402,7 @@ db_verdict db_texts_query(db_session *session, const sp_pg_msg *msg, db_flight *
     note->discards = discards(judgement);
     note->ends_within = db_ends_within(session, judgement);
     db_made_things(judge, judgement);
-    db_temps_note(judge, judgement, note);
+    db_temps_note(judgement, note);
     if (known != NULL &&
         (sp_failed(db_made_names(session, known, note)) ||
          sp_failed(db_names_count_text(judge, judgement, note->number, &note->count)))) {
@@ -580,7 +580,7 @@ db_verdict db_texts_execute(db_session *session, const sp_pg_msg *msg, db_flight
                    (note->flags & SP_SQL_RETURNS_ROWS) != 0 &&
                    db_spend_counts_rows(session, &ruling);
     db_made_things(judge, portal->text->known->judgement);
-    db_temps_note(judge, portal->text->known->judgement, note);
+    db_temps_note(portal->text->known->judgement, note);
     if (sp_failed(db_made_names(session, portal->text->known, note)) ||
         sp_failed(count_portal(judge, &execute, portal, note))) {
         return drop_note(session, note, refusal);

@@ -112,10 +112,9 @@ enum {
     SP_SQL_TEMP_SURE = 1U << 0,
     SP_SQL_TEMP_AT_COMMIT = 1U << 1,   /* ON COMMIT DROP */
     SP_SQL_TEMP_FALLS = 1U << 2,       /* with what others may drop: INHERITS, OF, USING */
-    SP_SQL_TEMP_MAYBE_OLDER = 1U << 3, /* IF NOT EXISTS: it may be one that was there */
+    SP_SQL_TEMP_MAYBE_OLDER = 1U << 3, /* IF NOT EXISTS: it makes none where there is one */
     /* what is called `ended` (empty = any) may be none any more; before what it makes */
-    SP_SQL_TEMP_ENDS = 1U << 4,
-    SP_SQL_TEMP_CODE = 1U << 5 /* it runs code of users, which may make and end any */
+    SP_SQL_TEMP_ENDS = 1U << 4
 };
 
 /* What is done, at any depth: DELETE within WITH is one. */

@@ -72,7 +72,6 @@ static void ends(walker *w, sp_span name)
 void temporary_code(walker *w)
 {
     ends(w, SP_SPAN_EMPTY);
-    w->statement->temps |= SP_SQL_TEMP_CODE;
 }
 
 void temporary_unknown(walker *w, const RangeVar *name)
@@ -205,27 +204,33 @@ static uint8_t made_by_create(const CreateStmt *create)
 {
     bool falls = create->inhRelations != NIL || create->ofTypename != NULL ||
                  create->partspec != NULL || create->accessMethod != NULL;
+    if (create->if_not_exists) {
+        return SP_SQL_TEMP_MAYBE_OLDER;
+    }
     if (create->partbound != NULL) {
         return 0; /* DROP of its parent drops it */
     }
     return (uint8_t)(SP_SQL_TEMP_SURE |
                      (create->oncommit == ONCOMMIT_DROP ? SP_SQL_TEMP_AT_COMMIT : 0) |
-                     (falls ? SP_SQL_TEMP_FALLS : 0) |
-                     (create->if_not_exists ? SP_SQL_TEMP_MAYBE_OLDER : 0));
+                     (falls ? SP_SQL_TEMP_FALLS : 0));
 }
 
 static uint8_t made_by_sequence(const CreateSeqStmt *create)
 {
+    if (create->if_not_exists) {
+        return SP_SQL_TEMP_MAYBE_OLDER;
+    }
     for (int i = 0; i < list_length(create->options); i++) {
         if (sp_span_eq(text_of(AS(DefElem, list_nth(create->options, i))->defname),
                        SP_SPAN_LIT("owned_by"))) {
             return 0; /* DROP of its owner, or of a column, drops it */
         }
     }
-    return (uint8_t)(SP_SQL_TEMP_SURE | (create->if_not_exists ? SP_SQL_TEMP_MAYBE_OLDER : 0));
+    return SP_SQL_TEMP_SURE;
 }
 
-/* What of SP_SQL_TEMP_ is so of a temporary relation that it makes; 0: nobody knows. */
+/* What of SP_SQL_TEMP_ is so of a temporary relation that it makes; 0: nobody knows. IF NOT EXISTS
+ * may find an index or a serial's sequence, which ends with a table of another name. */
 static uint8_t made_by(const Node *node)
 {
     switch ((int)nodeTag(node)) {
@@ -235,10 +240,9 @@ static uint8_t made_by(const Node *node)
         return made_by_sequence(AS(CreateSeqStmt, node));
     case T_CreateTableAsStmt: {
         const CreateTableAsStmt *create = AS(CreateTableAsStmt, node);
-        return create->objtype != OBJECT_TABLE
-                   ? 0
-                   : (uint8_t)(made_by_into(create->into) |
-                               (create->if_not_exists ? SP_SQL_TEMP_MAYBE_OLDER : 0));
+        return create->if_not_exists             ? SP_SQL_TEMP_MAYBE_OLDER
+               : create->objtype == OBJECT_TABLE ? made_by_into(create->into)
+                                                 : 0;
     }
     case T_SelectStmt: {
         const IntoClause *into = into_of(AS(SelectStmt, node));
@@ -314,7 +318,7 @@ static void follow_transaction(walk_temporary *text, const TransactionStmt *stmt
 
 static void follow_made(walk_temporary *text, const sp_sql_statement *statement)
 {
-    const uint8_t ends = SP_SQL_TEMP_AT_COMMIT | SP_SQL_TEMP_FALLS | SP_SQL_TEMP_MAYBE_OLDER;
+    const uint8_t ends = SP_SQL_TEMP_AT_COMMIT | SP_SQL_TEMP_FALLS;
     if (text->made_count < WALK_TEMPS_MAX) {
         text->lasts[text->made_count] = (statement->temps & ends) == 0;
         text->made[text->made_count++] = statement->name;

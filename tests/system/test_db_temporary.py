@@ -32,11 +32,12 @@ name: code that is listed
 who: { roles: [only] }
 to: { resources: [orders-db] }
 may: [execute]
-""", postgres="  functions: [{ name: public.sweeps, action: execute }, { name: public.rolls_back, action: execute }, { name: public.drops, action: execute }]\n")
+""", postgres="  functions: [{ name: public.sweeps, action: execute }, { name: public.rolls_back, action: execute }, { name: public.drops, action: execute }, { name: public.aborts, action: execute }]\n")
 MORE = """
 CREATE TYPE kind AS (phone text);
 CREATE FUNCTION sweeps() RETURNS int LANGUAGE plpgsql AS $$ BEGIN DROP TABLE IF EXISTS pg_temp.soon; RETURN 1; END $$;
 CREATE PROCEDURE drops() LANGUAGE plpgsql AS $$ BEGIN DROP TABLE soon; COMMIT; PERFORM 1/0; END $$;
+CREATE PROCEDURE aborts() LANGUAGE plpgsql AS $$ BEGIN DROP TABLE soon; COMMIT; RAISE EXCEPTION 'x' USING ERRCODE = '25P02'; END $$;
 CREATE PROCEDURE rolls_back() LANGUAGE plpgsql AS $$ BEGIN ROLLBACK; END $$;
 """
 
@@ -63,9 +64,18 @@ def rows(found):
 MAKES = "CREATE TEMP TABLE soon (phone text)"
 HOLDS = f"{MAKES} ON COMMIT DROP"
 AGAIN = "CREATE TEMP TABLE IF NOT EXISTS soon (phone text)"
+INDEX = "CREATE TEMP TABLE own (x int); CREATE INDEX soon ON own (x)"
 LOST = {
     "dropped before it failed": [f"{MAKES}", "BEGIN; DROP TABLE soon; COMMIT; SELECT 1/0"],
     "dropped by code that failed behind its COMMIT": [MAKES, "CALL drops()"],
+    "dropped by code that says that it failed before": [MAKES, "CALL aborts()"],
+    "dropped before a savepoint of its text": [MAKES, "BEGIN", "DROP TABLE soon; SAVEPOINT s; SELECT 1/0", "ROLLBACK TO s", "COMMIT"],
+    "dropped before a savepoint, all in one": [MAKES, "BEGIN; DROP TABLE soon; SAVEPOINT s; SELECT 1/0", "ROLLBACK TO s", "COMMIT"],
+    "by code before a savepoint": ["PREPARE c AS SELECT sweeps()", MAKES, "BEGIN", "EXECUTE c; SAVEPOINT s; SELECT 1/0", "ROLLBACK TO s", "COMMIT"],
+    "never a table": [INDEX, AGAIN, "DROP TABLE own"],
+    "never a table, in its text": [f"{INDEX}; {AGAIN}; DROP TABLE own"],
+    "never a sequence": ["CREATE TEMP TABLE own (x int CONSTRAINT soon PRIMARY KEY)", "CREATE TEMP SEQUENCE IF NOT EXISTS soon", "DROP TABLE own"],
+    "never made by its query": [INDEX, "CREATE TEMP TABLE IF NOT EXISTS soon AS SELECT '1' AS phone", "DROP TABLE own"],
     "failed": ["CREATE TEMP TABLE soon (phone text, phone text)"],
     "failed with its text": [f"{MAKES}; SELECT 1/0"],
     "failed with its transaction": ["BEGIN", MAKES, "SELECT 1/0", "COMMIT"],
@@ -106,7 +116,7 @@ LOST = {
 def test_who_lost_it_is_judged_by_what_its_name_means(gate, raw, steps):
     gate.sql("DROP TYPE IF EXISTS kind CASCADE", "CREATE TYPE kind AS (phone text)", "GRANT ALL ON TYPE kind TO PUBLIC")
     for text in steps:
-        assert set(says(raw.ask(text))) <= {"22012", "42701"}, text
+        assert set(says(raw.ask(text))) <= {"22012", "42701", "25P02"}, text
     gate.sql("DROP TYPE kind CASCADE")
     prepared = says(raw.ask("PREPARE p AS SELECT phone FROM soon"))
     slept = raw.ask("SELECT pg_sleep(0.3); SELECT phone FROM soon")
@@ -127,7 +137,7 @@ def test_who_lost_it_is_judged_by_what_its_name_means(gate, raw, steps):
     f"{MAKES}; DISCARD TEMP; SELECT phone FROM soon", f"{MAKES}; ALTER TABLE soon RENAME TO later; SELECT phone FROM soon",
     f"{MAKES}; SELECT sweeps(); SELECT phone FROM soon", "SELECT (SELECT max(phone) FROM soon) AS x INTO TEMP soon",
     "CREATE TEMP TABLE soon (LIKE soon)", "EXPLAIN " + MAKES + " AS SELECT 1; SELECT phone FROM soon",
-    f"{HOLDS}; {AGAIN}; COMMIT; SELECT phone FROM soon", f"{MAKES}; EXECUTE c; SELECT phone FROM soon",
+    f"{HOLDS}; {AGAIN}; COMMIT; SELECT phone FROM soon", f"{INDEX}; {AGAIN}; DROP TABLE own; SELECT phone FROM soon", f"{MAKES}; EXECUTE c; SELECT phone FROM soon",
 ])
 def test_what_a_text_ends_is_not_read_in_it(gate, raw, text):
     assert says(raw.ask("PREPARE c AS SELECT sweeps()")) == []
@@ -190,6 +200,11 @@ def test_who_is_refused_hears_how_to_name_it(raw):
     refusal = next(fields(body) for kind, body in raw.ask("SELECT phone FROM soon") if kind == "E")
     assert refusal["C"] == "42P01" and "temporary" in refusal["M"] and "pg_temp.soon" in refusal["H"]
     assert says(raw.ask("SELECT phone FROM pg_temp.soon")) == [] and says(raw.ask("DROP TABLE pg_temp.soon")) == []
+    assert says(raw.ask(AGAIN)) == []
+    refusal = next(fields(body) for kind, body in raw.ask("SELECT phone FROM soon") if kind == "E")
+    assert refusal["C"] == "42P01" and "pg_temp.soon" in refusal["H"]
+    assert says(raw.ask("SELECT phone FROM pg_temp.soon")) == []
+    assert says(raw.ask(f"DROP TABLE pg_temp.soon; {AGAIN}; INSERT INTO pg_temp.soon VALUES ('1'); SELECT phone FROM pg_temp.soon")) == []
 
 
 USES = ["INSERT INTO soon VALUES ('1')", "SELECT phone FROM soon"]
@@ -208,7 +223,8 @@ WORK = {
     "behind what failed": [MAKES, "COPY nothing FROM STDIN", *USES, "SELECT * FROM nothing", *USES, "SELECT sweeps(), 1/0", *USES,
                            "DROP TABLE soon; SELECT 1/0", *USES, "BEGIN", "DROP TABLE soon, nothing", "ROLLBACK", *USES],
     "behind a rollback": [MAKES, "BEGIN", *USES, "ROLLBACK", *USES, "DROP TABLE soon", MAKES, *USES],
-    "if it was not there": [AGAIN, *USES, AGAIN, *USES, "BEGIN", AGAIN, "COMMIT", *USES],
+    "if it was not there": [MAKES, AGAIN, *USES, "BEGIN", AGAIN, "COMMIT", *USES, "BEGIN", "SAVEPOINT s", AGAIN, "ROLLBACK TO s", *USES, "COMMIT",
+                            *USES, "; ".join(["DROP TABLE IF EXISTS soon", MAKES, AGAIN, *USES]), *USES],
     "select into": ["SELECT '1' AS phone INTO TEMP soon", *USES, "DROP TABLE soon", "CREATE TABLE pg_temp.soon AS SELECT '1' AS phone", *USES],
     "two of them": [MAKES, "CREATE TEMP TABLE a (x int)", "DROP TABLE a", *USES, "CREATE TEMP TABLE a (x int)",
                     "INSERT INTO a SELECT 1 FROM soon", *USES, "ALTER TABLE a RENAME x TO y", "SELECT y FROM a JOIN soon ON true"],

@@ -481,8 +481,10 @@ static void test_changed_definitions(void **state)
     static const judged cases[] = {
         {"CREATE RULE r AS ON INSERT TO wares DO ALSO DELETE FROM customers",
          "destroy! customers; destroy!~ orders; destroy!~ order_lines; alter wares"},
-        {"CREATE FUNCTION f() RETURNS int LANGUAGE sql BEGIN ATOMIC DELETE FROM orders; END",
+        {"CREATE FUNCTION f() RETURNS int LANGUAGE sql BEGIN ATOMIC DELETE FROM public.orders; END",
          ALL_ORDERS "; alter schema f"},
+        {"CREATE FUNCTION f() RETURNS int LANGUAGE sql BEGIN ATOMIC DELETE FROM orders; END",
+         "forbidden"},
         {"CREATE FUNCTION f() RETURNS int LANGUAGE c AS 'x'",
          "administer database; alter schema f"},
         {"CREATE TRIGGER t BEFORE INSERT ON orders EXECUTE FUNCTION f()",

@@ -7,24 +7,32 @@
 
 #include "lib/base/mem.h"
 
+#include <stdio.h>
+
 /* 63 bytes, as its array type's name, which begins with one more underscore and is cut. */
 #define LONG_NAME "a23456789b23456789c23456789d23456789e23456789f23456789g23456789"
+/* 62 bytes: what the server makes of it with a character of two bytes behind it. */
+#define CUT_NAME "b23456789b23456789c23456789d23456789e23456789f23456789g2345678"
 
 static bool has_temp(const void *session, sp_span name)
 {
     (void)session;
     return sp_span_eq(name, SP_SPAN_LIT("scratch")) || sp_span_eq(name, SP_SPAN_LIT("_text")) ||
-           sp_span_eq(name, SP_SPAN_LIT("Odd \"one\"")) || sp_span_eq(name, SP_SPAN_LIT(LONG_NAME));
+           sp_span_eq(name, SP_SPAN_LIT("Odd \"one\"")) ||
+           sp_span_eq(name, SP_SPAN_LIT(LONG_NAME)) || sp_span_eq(name, SP_SPAN_LIT(CUT_NAME)) ||
+           sp_span_eq(name, SP_SPAN_LIT("x(y"));
 }
 
 static void all_are(void **state, const char *judged, const char *const *texts, size_t count,
                     bool is_renamed)
 {
     const sp_sql_context context = {.is_temporary = has_temp, .is_temp_renamed = is_renamed};
+    office_judged cases[64];
+    assert_in_range(count, 1, SP_COUNT(cases));
     for (size_t i = 0; i < count; i++) {
-        const office_judged one = {texts[i], judged};
-        office_check(state, context, &one, 1);
+        cases[i] = (office_judged){texts[i], judged};
     }
+    office_check(state, context, cases, count);
 }
 
 static void nothing_is_made_in_pg_temp(void **state)
@@ -87,6 +95,9 @@ static void nothing_stands_on_what_goes(void **state)
         "CREATE FUNCTION f(scratch) RETURNS int LANGUAGE sql AS 'SELECT 1'",
         "CREATE FUNCTION f() RETURNS SETOF scratch LANGUAGE sql AS 'SELECT 1'",
         "CREATE FUNCTION f(scratch.id%TYPE) RETURNS int LANGUAGE sql AS 'SELECT 1'",
+        "CREATE FUNCTION f() RETURNS int BEGIN ATOMIC SELECT id FROM scratch; END",
+        "CREATE FUNCTION f() RETURNS int BEGIN ATOMIC SELECT id FROM pg_temp.scratch; END",
+        "CREATE FUNCTION f() RETURNS int RETURN (SELECT max(id) FROM scratch)",
         "CREATE AGGREGATE a(scratch) (SFUNC = int4pl, STYPE = int)",
         "CREATE AGGREGATE a(int) (SFUNC = int4pl, STYPE = scratch)",
         "CREATE DOMAIN d AS scratch",
@@ -96,7 +107,6 @@ static void nothing_stands_on_what_goes(void **state)
         "CREATE SCHEMA s CREATE TABLE t (a scratch)",
         "CREATE RULE r AS ON DELETE TO items DO ALSO SELECT NULL::scratch",
         "CREATE POLICY p ON orders USING (NULL::scratch IS NULL)",
-        /* a constant is what it names */
         "CREATE OR REPLACE VIEW v_names AS SELECT id FROM customers WHERE 'scratch'::regclass IS "
         "NULL",
         "CREATE OR REPLACE VIEW v_names AS SELECT id, nextval('SCRATCH ') FROM customers",
@@ -106,6 +116,77 @@ static void nothing_stands_on_what_goes(void **state)
         "CREATE OR REPLACE VIEW v_names AS SELECT 'pg_temp_3'::regnamespace",
         "CREATE OR REPLACE VIEW v_names AS SELECT regclass ' 16400'",
     };
+    all_are(state, "forbidden", texts, SP_COUNT(texts), false);
+}
+
+/* a constant is what it names, in whatever stays */
+static void no_constant_that_is_stored_names_it(void **state)
+{
+    static const char *const texts[] = {
+        "CREATE DOMAIN d AS text DEFAULT ('scratch'::regclass)::text",
+        "CREATE DOMAIN d AS text CHECK (VALUE <> 'scratch')",
+        "ALTER DOMAIN d SET DEFAULT ('scratch'::regclass)::text",
+        "ALTER DOMAIN d SET DEFAULT (regclass '16400')::text",
+        "ALTER DOMAIN d ADD CHECK (VALUE <> ('scratch'::regclass)::text)",
+        "CREATE FUNCTION f() RETURNS text BEGIN ATOMIC SELECT 'scratch'::regclass::text; END",
+        "CREATE FUNCTION f() RETURNS text RETURN 'scratch'::regclass::text",
+        "CREATE FUNCTION f(a regclass DEFAULT 'scratch') RETURNS int LANGUAGE sql AS 'SELECT 1'",
+        "CREATE TABLE made (a text GENERATED ALWAYS AS (('scratch'::regclass)::text) STORED)",
+        "ALTER TABLE orders ADD COLUMN x text GENERATED ALWAYS AS ('scratch') STORED",
+        "CREATE TABLE made (a regclass) PARTITION BY LIST (coalesce(a, 'scratch'))",
+        "CREATE INDEX ON orders ((note = 'scratch'))",
+        "CREATE INDEX ON orders (id) WHERE note <> 'scratch'",
+        "ALTER TABLE orders ADD EXCLUDE (id WITH =) WHERE (note <> 'scratch')",
+        "CREATE STATISTICS s ON (note || 'scratch'), id FROM orders",
+        "CREATE RULE r AS ON DELETE TO items DO ALSO SELECT 'scratch'::regclass",
+        "CREATE POLICY p ON orders USING (note <> 'scratch')",
+        "ALTER POLICY p ON orders WITH CHECK (note <> 'scratch')",
+        "CREATE PUBLICATION p FOR TABLE orders WHERE (note <> 'scratch')",
+        "ALTER PUBLICATION p ADD TABLE orders WHERE (note <> 'scratch')",
+        "CREATE TRIGGER t AFTER INSERT ON orders FOR EACH ROW WHEN (NEW.note = 'scratch') "
+        "EXECUTE FUNCTION f()",
+        "CREATE SCHEMA s CREATE VIEW v AS SELECT 'scratch'::regclass",
+    };
+    all_are(state, "forbidden", texts, SP_COUNT(texts), false);
+}
+
+static void all_parts_of_a_constant_are_read(void **state)
+{
+    static const char *const constants[] = {
+        "scratch",
+        " SCRATCH\f",
+        "public . scratch",
+        "office.pg_temp.scratch",
+        "office . pg_temp_3 . other",
+        "\"office\".\"pg_temp\".other",
+        "\"od.d\".pg_temp.other",
+        "office/* a /* b */ */.pg_temp.other",
+        "/**/scratch",
+        "--\nscratch[]",
+        "scratch array",
+        "office.public.scratch",
+        "U&\"\\0073cratch\"",
+        "public.u&\"\\0073cratch\"",
+        "f(scratch)",
+        "f(int, public.scratch[], text)",
+        "f(int, /**/ pg_temp.other)",
+        "\"a(b\"(int,scratch)",
+        "office.pg_temp.f(int)",
+        "pg_temp.+(int, int)",
+        "X(y",
+        "_scratch",
+        CUT_NAME,
+        CUT_NAME "\xc3\xa9",
+        "public." CUT_NAME "\xc3\xa9\xc3\xa9",
+        "f(int, \"" CUT_NAME "\xc3\xa9\")",
+        LONG_NAME "more",
+    };
+    char written[SP_COUNT(constants)][256];
+    const char *texts[SP_COUNT(constants)];
+    for (size_t i = 0; i < SP_COUNT(constants); i++) {
+        snprintf(written[i], sizeof(written[i]), "CREATE VIEW v AS SELECT '%s'", constants[i]);
+        texts[i] = written[i];
+    }
     all_are(state, "forbidden", texts, SP_COUNT(texts), false);
 }
 
@@ -132,6 +213,25 @@ static void what_goes_with_it_may(void **state)
         {"ALTER TABLE orders ADD COLUMN x _text[]", "forbidden"},
         {"ALTER TABLE orders ADD COLUMN x pg_catalog._text", "alter orders"},
         {"ALTER TABLE orders ALTER COLUMN note SET DEFAULT 'scratch'", "alter orders"},
+        /* what falls alone, and what is not stored */
+        {"ALTER TABLE orders ALTER COLUMN note SET DEFAULT ('scratch'::regclass)::text",
+         "alter orders"},
+        {"ALTER TABLE orders ADD COLUMN x text DEFAULT 'scratch' CHECK (x <> 'scratch')",
+         "alter orders"},
+        {"ALTER TABLE orders ADD CHECK (note <> 'scratch')", "alter orders"},
+        {"CREATE TABLE made (x text DEFAULT 'scratch' CHECK (x <> 'scratch'))",
+         "alter schema made"},
+        {"CREATE TABLE made AS SELECT id FROM orders WHERE note = 'scratch'",
+         "alter schema made; read orders"},
+        {"CREATE TABLE made (x text) PARTITION BY LIST (x)", "alter schema made"},
+        {"CREATE TABLE made (at date) PARTITION BY RANGE ((extract(year FROM at)))",
+         "alter schema made"},
+        {"CREATE FUNCTION f() RETURNS int BEGIN ATOMIC SELECT id FROM public.scratch; END",
+         "alter schema f; read scratch"},
+        {"ALTER DOMAIN d SET DEFAULT 'scratch pad'", "alter schema d"},
+        {"ALTER DOMAIN d SET DEFAULT 'from scratch, now (or later)'", "alter schema d"},
+        {"ALTER DOMAIN d SET DEFAULT 'scratch.'", "alter schema d"},
+        {"ALTER DOMAIN d SET DEFAULT E'a\v\t\n'", "alter schema d"},
         {"CREATE VIEW v AS SELECT id FROM orders WHERE note = '16400'",
          "alter schema v; alter> v; read orders"},
         {"CREATE FUNCTION f() RETURNS int LANGUAGE sql AS 'SELECT 1'", "alter schema f"},
@@ -149,6 +249,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(nothing_is_made_in_pg_temp),
         cmocka_unit_test(nothing_stands_on_what_goes),
+        cmocka_unit_test(no_constant_that_is_stored_names_it),
+        cmocka_unit_test(all_parts_of_a_constant_are_read),
         cmocka_unit_test(any_name_may_be_temporary_once_one_was_renamed),
         cmocka_unit_test(what_goes_with_it_may),
     };

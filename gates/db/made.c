@@ -21,7 +21,7 @@ static bool is_made(const void *of, sp_span name)
 {
     const db_judge *judge = of;
     for (uint32_t i = 0; judge->codes != NULL && i < judge->code_count; i++) {
-        if (sp_span_eq(name, sp_span_cstr(judge->codes[i]))) {
+        if (db_name_is(judge->codes[i], name)) {
             return true;
         }
     }
@@ -32,7 +32,7 @@ static bool is_other(const void *of, sp_span name)
 {
     const db_judge *judge = of;
     for (uint32_t i = 0; judge->others != NULL && i < judge->other_count; i++) {
-        if (sp_span_eq(name, sp_span_cstr(judge->others[i]))) {
+        if (db_name_is(judge->others[i], name)) {
             return true;
         }
     }
@@ -44,8 +44,7 @@ static bool is_own(const void *of, sp_span schema, sp_span name)
     const db_judge *judge = of;
     for (uint32_t i = 0; judge->mades != NULL && i < judge->made_count; i++) {
         const db_made_name *made = &judge->mades[i];
-        if (sp_span_eq(name, sp_span_cstr(made->name)) &&
-            (schema.len == 0 || sp_span_eq(schema, sp_span_cstr(made->schema)))) {
+        if (db_name_is(made->name, name) && (schema.len == 0 || db_name_is(made->schema, schema))) {
             return true;
         }
     }

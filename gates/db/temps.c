@@ -38,7 +38,7 @@ bool db_temps_has(const db_judge *judge, sp_span name)
 bool db_temps_may_have(const db_judge *judge, sp_span name)
 {
     for (uint32_t i = 0; i < judge->temp_count; i++) {
-        if (sp_span_eq(name, sp_span_cstr(judge->temps[i]))) {
+        if (db_name_is(judge->temps[i], name)) {
             return true;
         }
     }

@@ -76,6 +76,55 @@ static void test_hostile(void **state)
     }
 }
 
+/* A session that made as many temporary tables as it is told of, with names that differ at last. */
+static bool is_one_of_many(const void *session, sp_span name)
+{
+    const uint8_t *names = session;
+    for (size_t i = 0; i < 256; i++) {
+        if (name.len < 64 && names[i * 64 + name.len] == 0 &&
+            memcmp(&names[i * 64], name.ptr, name.len) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static void test_many_names_of_the_session(void **state)
+{
+    static uint8_t names[256][64];
+    for (int i = 0; i < 256; i++) {
+        memset(names[i], '_', 61);
+        names[i][61] = (uint8_t)('A' + i % 16);
+        names[i][62] = (uint8_t)('A' + i / 16);
+    }
+    static const struct {
+        const char *head, *piece, *tail;
+        int times;
+        sp_sql_fault fault;
+    } cases[] = {{"CREATE VIEW v AS SELECT ",
+                  "'_____________________________________________________________x'",
+                  " FROM orders", 15000, SP_SQL_TOO_COMPLEX},
+                 {"SELECT 1 FROM ", "a", "", 400000, SP_SQL_TOO_COMPLEX},
+                 {"SELECT 1 FROM ", "orders", "", 20000, SP_SQL_FINE}};
+    office_room *it = *state;
+    const sp_sql_context context = {.catalogue = it->office,
+                                    .was_temporary = is_one_of_many,
+                                    .is_other = is_one_of_many,
+                                    .session = names};
+    for (size_t i = 0; i < SP_COUNT(cases); i++) {
+        auto_buf sp_buf text = sp_buf_make(SP_SQL_TEXT_MAX_BYTES);
+        sp_buf_text(&text, cases[i].head);
+        repeat(&text, cases[i].piece, ",", cases[i].times);
+        sp_buf_text(&text, cases[i].tail);
+        clock_t begun = clock();
+        const sp_sql_judgement *got = sp_sql_judge_text(it->judge, &context, sp_buf_borrow(&text));
+        double took = (double)(clock() - begun) / CLOCKS_PER_SEC;
+        print_message("many names, %zu bytes: %.0f ms %s\n", text.len, took * 1000, got->reason);
+        assert_int_equal(got->fault, cases[i].fault);
+        assert_true(took < 2);
+    }
+}
+
 /* Each WHEN is folded, and what is beyond the text's share spares no row. */
 static void test_folding(void **state)
 {
@@ -317,11 +366,16 @@ static void test_long_sets(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_hostile),           cmocka_unit_test(test_folding),
-        cmocka_unit_test(test_spent_within),      cmocka_unit_test(test_honest),
-        cmocka_unit_test(test_long_sets),         cmocka_unit_test(test_wide_tables),
-        cmocka_unit_test(test_places_and_copies), cmocka_unit_test(test_chain),
-        cmocka_unit_test(test_long_or),           cmocka_unit_test(test_long_clean_set)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_hostile),
+                                       cmocka_unit_test(test_folding),
+                                       cmocka_unit_test(test_spent_within),
+                                       cmocka_unit_test(test_honest),
+                                       cmocka_unit_test(test_long_sets),
+                                       cmocka_unit_test(test_wide_tables),
+                                       cmocka_unit_test(test_places_and_copies),
+                                       cmocka_unit_test(test_chain),
+                                       cmocka_unit_test(test_long_or),
+                                       cmocka_unit_test(test_long_clean_set),
+                                       cmocka_unit_test(test_many_names_of_the_session)};
     return cmocka_run_group_tests(tests, office_set_up_masked, office_tear_down);
 }

@@ -628,13 +628,6 @@ typedef struct {
 
 enum { DB_TEMPS_MAX = 256 };
 
-/* stored: one of the session's lists, which a long text asks a hundred thousand times. */
-static inline bool db_name_is(const char stored[DB_NAME_BYTES], sp_span name)
-{
-    return name.len < DB_NAME_BYTES && stored[name.len] == '\0' &&
-           sp_span_eq(name, (sp_span){(const uint8_t *)stored, name.len});
-}
-
 /* Where a message stands with its budget. */
 enum {
     DB_SPEND_NONE,

@@ -8,6 +8,13 @@
 #include "gates/db/judge.h"
 #include "lib/sql/statement.h"
 
+/* stored: one of the session's lists, which a long text asks a hundred thousand times. */
+static inline bool db_name_is(const char stored[DB_NAME_BYTES], sp_span name)
+{
+    return name.len < DB_NAME_BYTES && stored[name.len] == '\0' &&
+           sp_span_eq(name, (sp_span){(const uint8_t *)stored, name.len});
+}
+
 /* For the message that is judged now: a bare name means the temporary relation. */
 bool db_temps_has(const db_judge *judge, sp_span name);
 /* It may be the name of one. */

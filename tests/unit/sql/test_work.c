@@ -7,6 +7,7 @@
 #include "tests/unit/sql/office.h"
 
 #include "lib/base/buf.h"
+#include "lib/base/mem.h"
 #include "lib/sql/masking.h"
 
 #include <string.h>
@@ -76,13 +77,15 @@ static void test_hostile(void **state)
     }
 }
 
+#define SIXTY_ONE "_____________________________________________________________"
+
 /* A session that made as many temporary tables as it is told of, with names that differ at last. */
 static bool is_one_of_many(const void *session, sp_span name)
 {
     const uint8_t *names = session;
     for (size_t i = 0; i < 256; i++) {
         if (name.len < 64 && names[i * 64 + name.len] == 0 &&
-            memcmp(&names[i * 64], name.ptr, name.len) == 0) {
+            sp_span_eq((sp_span){&names[i * 64], name.len}, name)) {
             return true;
         }
     }
@@ -93,7 +96,7 @@ static void test_many_names_of_the_session(void **state)
 {
     static uint8_t names[256][64];
     for (int i = 0; i < 256; i++) {
-        memset(names[i], '_', 61);
+        sp_copy(names[i], SIXTY_ONE, 61);
         names[i][61] = (uint8_t)('A' + i % 16);
         names[i][62] = (uint8_t)('A' + i / 16);
     }
@@ -101,11 +104,10 @@ static void test_many_names_of_the_session(void **state)
         const char *head, *piece, *tail;
         int times;
         sp_sql_fault fault;
-    } cases[] = {{"CREATE VIEW v AS SELECT ",
-                  "'_____________________________________________________________x'",
-                  " FROM orders", 15000, SP_SQL_TOO_COMPLEX},
-                 {"SELECT 1 FROM ", "a", "", 400000, SP_SQL_TOO_COMPLEX},
-                 {"SELECT 1 FROM ", "orders", "", 20000, SP_SQL_FINE}};
+    } cases[] = {
+        {"CREATE VIEW v AS SELECT ", "'" SIXTY_ONE "x'", " FROM orders", 15000, SP_SQL_TOO_COMPLEX},
+        {"SELECT 1 FROM ", "a", "", 400000, SP_SQL_TOO_COMPLEX},
+        {"SELECT 1 FROM ", "orders", "", 20000, SP_SQL_FINE}};
     office_room *it = *state;
     const sp_sql_context context = {.catalogue = it->office,
                                     .was_temporary = is_one_of_many,

@@ -400,7 +400,7 @@ static void look(lasting *l, const Node *node)
     if (node == NULL || walk_failed(l->w)) {
         return;
     }
-    if (l->depth >= SP_SQL_DEPTH_MAX || ++l->nodes > SP_SQL_NODES_MAX) {
+    if (l->depth >= SP_SQL_DEPTH_MAX || ++l->nodes > SP_SQL_NODES_MAX || walk_is_spent(l->w)) {
         walk_fault(l->w, SP_SQL_TOO_COMPLEX, "a definition that is too deep or too long");
         return;
     }

@@ -151,7 +151,7 @@ const CommonTableExpr *walk_find_query(const walker *w, const RangeVar *name)
 }
 
 /* The session has lists of names: two hundred and more, of which most differ in their length. */
-enum { SESSION_COST = 8 };
+enum { SESSION_COST = 16 };
 
 bool walk_is_temporary(const walker *w, sp_span name)
 {

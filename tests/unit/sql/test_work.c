@@ -77,7 +77,7 @@ static void test_hostile(void **state)
     }
 }
 
-#define SIXTY_ONE "_____________________________________________________________"
+#define FIFTY_EIGHT "__________________________________________________________"
 
 /* A session that made as many temporary tables as it is told of, with names that differ at last. */
 static bool is_one_of_many(const void *session, sp_span name)
@@ -96,18 +96,18 @@ static void test_many_names_of_the_session(void **state)
 {
     static uint8_t names[256][64];
     for (int i = 0; i < 256; i++) {
-        sp_copy(names[i], SIXTY_ONE, 61);
-        names[i][61] = (uint8_t)('A' + i % 16);
-        names[i][62] = (uint8_t)('A' + i / 16);
+        sp_copy(names[i], FIFTY_EIGHT, 58);
+        names[i][58] = (uint8_t)('A' + i % 16);
+        names[i][59] = (uint8_t)('A' + i / 16);
     }
     static const struct {
         const char *head, *piece, *tail;
         int times;
         sp_sql_fault fault;
-    } cases[] = {
-        {"CREATE VIEW v AS SELECT ", "'" SIXTY_ONE "x'", " FROM orders", 15000, SP_SQL_TOO_COMPLEX},
-        {"SELECT 1 FROM ", "a", "", 400000, SP_SQL_TOO_COMPLEX},
-        {"SELECT 1 FROM ", "orders", "", 20000, SP_SQL_FINE}};
+    } cases[] = {{"CREATE VIEW v AS SELECT ", "'" FIFTY_EIGHT "x'", " FROM orders", 15000,
+                  SP_SQL_TOO_COMPLEX},
+                 {"SELECT 1 FROM ", "a", "", 400000, SP_SQL_TOO_COMPLEX},
+                 {"SELECT 1 FROM ", "orders", "", 20000, SP_SQL_FINE}};
     office_room *it = *state;
     const sp_sql_context context = {.catalogue = it->office,
                                     .was_temporary = is_one_of_many,

@@ -9,7 +9,8 @@
 
 enum {
     CHUNKS_A_TURN = 8,
-    TURN_US = 2000, /* so long one client is judged: then it is the turn of others */
+    TURN_US = 2000,  /* so long one client is judged: then it is the turn of others */
+    ROUND_US = 20000, /* so long all are: then of timers, signs of life and what is new */
     SYNCS_KEPT_BYTES = 64 * SP_PG_HEAD_BYTES,
     SMALL_MAX_BYTES =
         10000 - 4,              /* Describe, Execute, Close, Sync, CopyFail: as the server has it */
@@ -467,6 +468,12 @@ static bool may_read(const db_session *session)
            (!session->waits || session->resumed) && !is_alone(session);
 }
 
+/* The worker has judged others since it last looked at its timers: this one is among the first then. */
+static bool is_late(void)
+{
+    return sp_now_steady_us() - sp_loop_now_us(db_here.loop) > ROUND_US;
+}
+
 void db_pump_front(db_session *session)
 {
     for (unsigned chunks = 0; may_read(session); chunks++) {
@@ -476,7 +483,7 @@ void db_pump_front(db_session *session)
         if (is_crowded(session)) {
             return;
         }
-        if (chunks == CHUNKS_A_TURN || session->turn_over) {
+        if (chunks == CHUNKS_A_TURN || session->turn_over || is_late()) {
             session->turn_over = false;
             sp_loop_defer(db_here.loop, &session->again);
             return;

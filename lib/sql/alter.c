@@ -148,7 +148,8 @@ void walk_alter_table(walker *w, const AlterTableStmt *alter)
             w->statement->flags |= SP_SQL_IS_SECRET;
         }
         if (alter->objtype == OBJECT_TYPE) {
-            lose_columns(w, command->behavior); /* DROP ATTRIBUTE: of all columns of that type */
+            /* DROP ATTRIBUTE: all columns of that type lose it, CASCADE or not */
+            lose_columns(w, command->subtype == AT_DropColumn ? DROP_CASCADE : command->behavior);
         } else if (command->behavior == DROP_CASCADE &&
                    walk_resolve(w, alter->relation, true).kind != FOUND_TEMPORARY) {
             fall_with(w);

@@ -632,6 +632,7 @@ static void test_columns(void **state)
         {"DROP DOMAIN short CASCADE", "destroy schema short; destroy!~ database"},
         {"DROP FUNCTION f(int) CASCADE", "destroy schema f; destroy!~ database"},
         {"ALTER TYPE pair DROP ATTRIBUTE a CASCADE", "destroy pair; destroy!~ database"},
+        {"ALTER TYPE pair DROP ATTRIBUTE a", "destroy pair; destroy!~ database"},
         {"ALTER TYPE pair RENAME ATTRIBUTE a TO b CASCADE", "administer database; alter pair"},
         {"ALTER TABLE orders DROP CONSTRAINT orders_pkey", "alter orders"},
         /* what stands on it may be of any schema */

@@ -9,7 +9,7 @@
 
 enum {
     CHUNKS_A_TURN = 8,
-    TURN_US = 2000,  /* so long one client is judged: then it is the turn of others */
+    TURN_US = 2000,   /* so long one client is judged: then it is the turn of others */
     ROUND_US = 20000, /* so long all are: then of timers, signs of life and what is new */
     SYNCS_KEPT_BYTES = 64 * SP_PG_HEAD_BYTES,
     SMALL_MAX_BYTES =
@@ -468,7 +468,8 @@ static bool may_read(const db_session *session)
            (!session->waits || session->resumed) && !is_alone(session);
 }
 
-/* The worker has judged others since it last looked at its timers: this one is among the first then. */
+/* The worker has judged others since it last looked at its timers: this one is among the first
+ * then. */
 static bool is_late(void)
 {
     return sp_now_steady_us() - sp_loop_now_us(db_here.loop) > ROUND_US;

@@ -210,21 +210,32 @@ static void walk_function(walker *w, const CreateFunctionStmt *create)
     walk(w, create->sql_body);
 }
 
-/* A rule's actions are judged as if they ran now. What is done to temporary tables is not judged
- * again, and a rule ON SELECT makes a view of what was a table. */
+/* A rule's actions are judged as if they ran now, and what they take from OLD and NEW is read. With
+ * INSTEAD nothing that others do to the table is done any more. What is done to temporary tables is
+ * not judged again, and a rule ON SELECT makes a view of what was a table. */
 static void walk_rule(walker *w, const RuleStmt *rule)
 {
+    const uint32_t temporary = SP_SQL_FILLS_TEMP | SP_SQL_READS_TEMP;
     if (rule->event == CMD_SELECT) {
         walk_fault(w, SP_SQL_FORBIDDEN, "CREATE RULE ... ON SELECT, which makes a view of a table");
     } else if (may_be_temporary(w, rule->relation)) {
         walk_fault(w, SP_SQL_FORBIDDEN, "CREATE RULE on a temporary table");
     }
-    record_relation(w, rule->relation, rule->replace ? SP_ACTION_ADMINISTER : SP_ACTION_ALTER, 0);
+    record_relation(w, rule->relation, SP_ACTION_ADMINISTER, 0);
+    record_relation(w, rule->relation, SP_ACTION_READ, 0);
+    if (rule->instead) {
+        record_relation(w, rule->relation, SP_ACTION_DESTROY, 0);
+    }
     w->is_aliased = true;
     walk(w, rule->whereClause);
     walk_list(w, rule->actions);
     w->is_aliased = false;
+    if ((w->statement->flags & temporary) != 0) {
+        walk_fault(w, SP_SQL_FORBIDDEN, "CREATE RULE with a temporary table in what it does");
+    }
+    record_other(w, text_of(rule->relation->relname));
 }
+
 /* ---- rights ---- */
 
 static void walk_grant(walker *w, const GrantStmt *grant)

@@ -47,6 +47,8 @@ static void test_temporary(void **state)
          "forbidden"},
         {"CREATE RULE \"_RETURN\" AS ON SELECT TO orders DO INSTEAD SELECT * FROM customers",
          "forbidden"},
+        {"CREATE RULE r AS ON DELETE TO orders DO ALSO INSERT INTO scratch VALUES (old.id)",
+         "forbidden"},
         {"CREATE RULE r AS ON DELETE TO scratch DO INSTEAD DELETE FROM orders WHERE id = old.id",
          "forbidden"},
         {"CREATE RULE r AS ON INSERT TO pg_temp.other DO ALSO DELETE FROM orders WHERE id = 1",
@@ -223,7 +225,8 @@ static void test_sequences(void **state)
         {"CREATE OR REPLACE TRIGGER t BEFORE UPDATE ON orders FOR EACH ROW EXECUTE FUNCTION "
          "suppress_redundant_updates_trigger()",
          "administer orders"},
-        {"CREATE OR REPLACE RULE r AS ON DELETE TO orders DO ALSO NOTHING", "administer orders"},
+        {"CREATE OR REPLACE RULE r AS ON DELETE TO orders DO ALSO NOTHING",
+         "administer orders; read orders"},
         {"CREATE TRIGGER t BEFORE UPDATE ON orders FOR EACH ROW EXECUTE FUNCTION "
          "suppress_redundant_updates_trigger()",
          "alter orders"},

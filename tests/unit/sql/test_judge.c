@@ -480,7 +480,10 @@ static void test_changed_definitions(void **state)
 {
     static const judged cases[] = {
         {"CREATE RULE r AS ON INSERT TO wares DO ALSO DELETE FROM customers",
-         "destroy! customers; destroy!~ orders; destroy!~ order_lines; alter wares"},
+         "destroy! customers; destroy!~ orders; destroy!~ order_lines; administer wares; "
+         "read wares"},
+        {"CREATE RULE r AS ON INSERT TO wares DO INSTEAD NOTHING",
+         "destroy wares; administer wares; read wares"},
         {"CREATE FUNCTION f() RETURNS int LANGUAGE sql BEGIN ATOMIC DELETE FROM public.orders; END",
          ALL_ORDERS "; alter schema f"},
         {"CREATE FUNCTION f() RETURNS int LANGUAGE sql BEGIN ATOMIC DELETE FROM orders; END",

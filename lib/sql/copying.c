@@ -158,8 +158,22 @@ static void add_column(copying *c, uint32_t column)
     }
 }
 
-static uint32_t relation_of(const copying *c, const RangeVar *name)
+/* A temporary table, with columns that nobody here knows, may stand in front of it. */
+static bool may_be_hidden(const sp_sql_context *context, const RangeVar *name)
 {
+    sp_span bare = text_of(name->relname);
+    return name->schemaname == NULL &&
+           (context->is_temp_renamed ||
+            (context->is_temporary != NULL && context->is_temporary(context->session, bare)) ||
+            (context->was_temporary != NULL && context->was_temporary(context->session, bare)));
+}
+
+static uint32_t relation_of(copying *c, const RangeVar *name)
+{
+    if (may_be_hidden(c->context, name)) {
+        give_up(c, "COPY of masked columns from what a temporary table may hide (name its schema)");
+        return SP_NONE;
+    }
     return context_find(c->context, text_of(name->schemaname), text_of(name->relname));
 }
 
@@ -308,6 +322,10 @@ static void read_copy(copying *c, const List *statements)
         of_table(c);
     } else {
         of_query(c);
+    }
+    if (c->context->is_early) { /* columns that stand in other places, too */
+        give_up(c, "COPY of masked columns where the session itself defined things just now "
+                   "(try again, outside of that transaction)");
     }
 }
 

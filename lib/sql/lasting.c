@@ -397,7 +397,7 @@ static bool holds_nothing(const lasting *l, const Node *node)
 
 static void look(lasting *l, const Node *node)
 {
-    if (node == NULL || walk_failed(l->w) || walk_is_spent(l->w)) {
+    if (node == NULL || walk_failed(l->w)) {
         return;
     }
     if (l->depth >= SP_SQL_DEPTH_MAX || ++l->nodes > SP_SQL_NODES_MAX || walk_is_spent(l->w)) {

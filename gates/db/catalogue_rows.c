@@ -180,7 +180,9 @@ static void write_print(sp_buf *out)
 
 /* Behind those a change of rows waits, and whoever has one may meanwhile take a stronger one. */
 static const char locks_sql[] =
-    "SELECT 'l', l.relation, l.pid FROM pg_catalog.pg_locks l WHERE l.relation >= 16384 AND "
+    "SELECT 'l', l.relation, l.pid FROM pg_catalog.pg_locks l JOIN pg_catalog.pg_class c ON "
+    "c.oid = l.relation AND c.relkind IN ('r', 'p') AND c.relpersistence <> 't' WHERE "
+    "l.relation >= 16384 AND "
     "l.mode IN ('ShareLock', 'ShareRowExclusiveLock', 'ExclusiveLock', 'AccessExclusiveLock') AND "
     "l.database = (SELECT b.oid FROM pg_catalog.pg_database b WHERE b.datname = "
     "pg_catalog.current_database()) LIMIT 65;";

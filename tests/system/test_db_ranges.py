@@ -155,6 +155,15 @@ def test_behind_a_lock(gate, carl):
     wait_for("the lock is gone", 10, lambda: state_of(carl, TEN) is None, 0.2)
 
 
+def test_temporary_tables_of_others_are_no_lock(gate, carl):
+    with contextlib.closing(psycopg2.connect(**gate.pg.dsn("orders"))) as other:
+        c = other.cursor()
+        for i in range(40):
+            c.execute(f"CREATE TEMP TABLE own_{i} (a int PRIMARY KEY)")
+        time.sleep(0.3)
+        assert state_of(carl, TEN) is None
+
+
 def test_behind_other_statements(gate, carl):
     """While they run the key may go, without a lock that anybody waits for."""
     wait_for("the key is seen", 10, lambda: state_of(carl, TEN) is None, 0.2)

@@ -7,6 +7,7 @@
 #include "keeper/undo_tables.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 enum { PG_CLASS = 1259 };
 
@@ -157,6 +158,19 @@ static sp_err leave_entries(undo *u, const json_t *relation, const char *why)
     return sp_ok();
 }
 
+/* Or a partition of one: its rows were asked for. */
+static bool was_asked_for(const undo *u, const json_t *relation)
+{
+    const json_t *relations = json_object_get(u->manifest, "relations");
+    const char *root = undo_text(relation, "root");
+    bool was = undo_was_asked_for(u, relation);
+    for (size_t i = 0; root[0] != '\0' && i < json_array_size(relations) && !was; i++) {
+        const json_t *one = json_array_get(relations, i);
+        was = strcmp(undo_text(one, "quoted"), root) == 0 && undo_was_asked_for(u, one);
+    }
+    return was;
+}
+
 sp_err undo_leave_unseen(undo *u, undo_tables *all)
 {
     json_t *relations = json_object_get(u->manifest, "relations");
@@ -165,7 +179,7 @@ sp_err undo_leave_unseen(undo *u, undo_tables *all)
     for (size_t i = 0; i < json_array_size(relations) && !all_seen; i++) {
         json_t *one = json_array_get(relations, i);
         auto_free char *why = NULL;
-        if (undo_was_asked_for(u, one) || undo_text(one, "row")[0] == '\0') {
+        if (was_asked_for(u, one) || undo_text(one, "row")[0] == '\0') {
             continue;
         }
         TRY(undo_code_why_not(u, one, &why));

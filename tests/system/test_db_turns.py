@@ -61,27 +61,3 @@ def test_others_have_their_turn_between(db):
         thread.join()
         assert took[0] > 0.5, "it is costly"
         assert slowest < took[0] / 4, (slowest, took[0])
-
-
-def test_many_who_are_ready_at_once_are_judged_one_by_one(db):
-    """Each sends all of a long text but its last byte, and then all of them that: others come between any two."""
-    text = query("SELECT '\\a'" + ",1" * 400000)
-    with contextlib.ExitStack() as stack:
-        crowd = [stack.enter_context(contextlib.closing(connected(db, "mia"))) for _ in range(12)]
-        lin = stack.enter_context(contextlib.closing(connected(db, "lin")))
-        lin.ask("SELECT 1")
-        for one in crowd:
-            one.send(text[:-1])
-        time.sleep(0.5)
-        began = time.monotonic()
-        for one in crowd:
-            one.send(text[-1:])
-        time.sleep(0.01)
-        asked = time.monotonic()
-        lin.ask("SELECT 1")
-        waited = time.monotonic() - asked
-        for one in crowd:
-            assert one.until("Z")
-        took = time.monotonic() - began
-    assert took > 0.5, "it is costly"
-    assert waited < took / 3, (waited, took)

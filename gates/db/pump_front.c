@@ -10,7 +10,8 @@
 enum {
     CHUNKS_A_TURN = 8,
     TURN_US = 2000,   /* so long one client is judged: then it is the turn of others */
-    ROUND_US = 20000, /* so long all are: then of timers, signs of life and what is new */
+    ROUND_US = 20000, /* so long all are, before a long text is begun */
+    LONG_BYTES = 65536,
     SYNCS_KEPT_BYTES = 64 * SP_PG_HEAD_BYTES,
     SMALL_MAX_BYTES =
         10000 - 4,              /* Describe, Execute, Close, Sync, CopyFail: as the server has it */
@@ -468,11 +469,12 @@ static bool may_read(const db_session *session)
            (!session->waits || session->resumed) && !is_alone(session);
 }
 
-/* The worker has judged others since it last looked at its timers: this one is among the first
- * then. */
-static bool is_late(void)
+/* A long text waits where the worker was busy since it last looked at its timers: many that are
+ * whole at the same moment are judged one a round. Short ones never wait for that. */
+static bool is_late(const db_session *session)
 {
-    return sp_now_steady_us() - sp_loop_now_us(db_here.loop) > ROUND_US;
+    return session->front_carry.len > LONG_BYTES &&
+           sp_now_steady_us() - sp_loop_now_us(db_here.loop) > ROUND_US;
 }
 
 void db_pump_front(db_session *session)
@@ -484,7 +486,7 @@ void db_pump_front(db_session *session)
         if (is_crowded(session)) {
             return;
         }
-        if (chunks == CHUNKS_A_TURN || session->turn_over || is_late()) {
+        if (chunks == CHUNKS_A_TURN || session->turn_over || is_late(session)) {
             session->turn_over = false;
             sp_loop_defer(db_here.loop, &session->again);
             return;

@@ -82,6 +82,7 @@ def row(report, name):
 # ---- an owner who is against us ----
 
 TRAP = """
+DROP SCHEMA IF EXISTS trap CASCADE;
 CREATE SCHEMA trap AUTHORIZATION owner;
 CREATE SEQUENCE trap.sprung;
 GRANT ALL ON trap.sprung TO PUBLIC;

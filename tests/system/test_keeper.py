@@ -13,7 +13,7 @@ import psycopg2
 import pytest
 
 from keeper_client import ESTIMATE, FORGET, HEAR, KEEP, TRY_UNDO, UNDO
-from keeperlib import keep, row, server_and_keeper, undo
+from keeperlib import TRAP, keep, row, server_and_keeper, undo
 from officelib import wait_for
 import vault_client
 from vault_client import EAGAIN, ECLOSED, ECONFLICT, ECORRUPT, EEXISTS, ENOTFOUND, OK
@@ -186,22 +186,6 @@ def test_rows_that_hang_on_a_changed_key_are_not_taken_along(keeper, server, how
     server.sql("DROP TABLE IF EXISTS shop.new; DROP TABLE shop.houses, shop.cities", "orders")
 
 
-TRAP = """
-DROP SCHEMA IF EXISTS trap CASCADE;
-CREATE SCHEMA trap AUTHORIZATION owner;
-CREATE SEQUENCE trap.sprung;
-GRANT ALL ON trap.sprung TO PUBLIC;
-SET ROLE owner;
-CREATE FUNCTION trap.spring(n int) RETURNS boolean LANGUAGE plpgsql AS
-  $$BEGIN
-    IF session_user <> 'op_keep' THEN RETURN true; END IF;
-    BEGIN EXECUTE 'RESET ROLE'; EXCEPTION WHEN OTHERS THEN NULL; END;
-    IF current_user = 'op_keep' THEN PERFORM nextval('trap.sprung'); END IF;
-    RETURN true;
-  END$$;
-CREATE FUNCTION trap.calm(n int) RETURNS int IMMUTABLE LANGUAGE plpgsql AS $$BEGIN PERFORM trap.spring(n); RETURN n; END$$;
-CREATE FUNCTION trap.fires() RETURNS trigger LANGUAGE plpgsql AS $$BEGIN PERFORM trap.spring(1); RETURN NEW; END$$;
-"""
 TRAPS = {
     "check": "CREATE TABLE trap.trap (id int PRIMARY KEY, n int, CHECK (trap.spring(n)))",
     "generated": "CREATE TABLE trap.trap (id int PRIMARY KEY, n int, g int GENERATED ALWAYS AS (trap.calm(n)) STORED)",

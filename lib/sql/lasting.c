@@ -3,8 +3,8 @@
  * ends, the server drops all that is in its temporary schema, and with it, unasked, whatever
  * depends on that: columns of a type there, tables OF one, views that name it, domains whose
  * default does. So nothing is made there but relations, and no definition of anything that lasts
- * names what may be the type of one, or has a constant from which the server may read the name of
- * one.
+ * names what may be the type of one, or has a constant of which the server decides what it is, and
+ * which may be the name of one: in a session that has or had anything temporary any constant may.
  *
  * OWNS nothing. PROCESS database gate. TRUST see lib/sql/walk.h. SPEC PostgreSQL 15
  * namespace.c RemoveTempRelations(), dependency.c find_expr_references_walker().
@@ -18,7 +18,7 @@
 
 /* The server cuts longer names, at the end of a character: its encoding may not be that of the
  * text, so anywhere from the lesser on. */
-enum { NAME_MAX_BYTES = 63, NAME_CUT_BYTES = 60, ARGUMENTS_MAX = 100 };
+enum { NAME_CUT_BYTES = 60, OIDS_OF_SERVER = 16383 };
 
 /* pg_type of PostgreSQL 15 but for arrays and rows, in the order of bytes. */
 static const char *const server_types[] = {
@@ -187,176 +187,93 @@ bool walk_may_be_temporary_type(const walker *w, const TypeName *type)
 
 /* ---- constants from which the server reads names ---- */
 
-/* How a text is read: as the names of a relation (anything between dots, with blanks of PostgreSQL
- * 15 or 16), or as those of a type, by the grammar. */
-typedef enum { AS_NAMES, AS_NAMES_16, AS_TYPE } reading;
-typedef struct {
-    sp_span rest;
-    reading how;
-    size_t len; /* of the part that was read last; more than NAME_MAX_BYTES: it is cut */
-    uint8_t part[NAME_MAX_BYTES + 1];
-} naming;
-
-static bool is_blank(const naming *n, uint8_t c)
+/* The name alone means the server's type, unless something stands in front of that. */
+static bool is_server_first(const walker *w)
 {
-    return c == ' ' || (c >= '\t' && c <= '\r' && (c != '\v' || n->how != AS_NAMES));
-}
-
-static bool is_in_part(const naming *n, uint8_t c)
-{
-    return n->how == AS_TYPE ? sp_is_alnum(c) || c == '_' || c == '$' || c >= 0x80
-                             : c != '.' && !is_blank(n, c);
-}
-
-static void drop(naming *n, size_t count)
-{
-    n->rest = sp_span_slice(n->rest, count, n->rest.len);
-}
-
-/* The length of a comment at the beginning; 0: there is none. */
-static size_t comment_of(sp_span text)
-{
-    size_t i = 0;
-    if (sp_span_starts(text, SP_SPAN_LIT("--"))) {
-        while (i < text.len && text.ptr[i] != '\n' && text.ptr[i] != '\r') {
-            i++;
-        }
-        return i;
-    }
-    uint32_t depth = 0;
-    do {
-        sp_span rest = sp_span_slice(text, i, text.len);
-        bool begins = sp_span_starts(rest, SP_SPAN_LIT("/*"));
-        bool ends = depth > 0 && sp_span_starts(rest, SP_SPAN_LIT("*/"));
-        depth += begins;
-        depth -= ends;
-        i += begins || ends ? 2 : depth > 0;
-    } while (depth > 0 && i < text.len);
-    return i;
-}
-
-static void skip_blanks(naming *n)
-{
-    size_t count;
-    do {
-        count = n->rest.len > 0 && is_blank(n, n->rest.ptr[0]);
-        if (count == 0 && n->how == AS_TYPE) {
-            count = comment_of(n->rest);
-        }
-        drop(n, count);
-    } while (count > 0);
-}
-
-/* False: no name stands there. */
-static bool read_part(naming *n)
-{
-    sp_span text = n->rest;
-    bool is_quoted = text.len > 0 && text.ptr[0] == '"';
-    size_t i = is_quoted;
-    for (n->len = 0; i < text.len; i++) {
-        uint8_t c = text.ptr[i];
-        bool is_double = is_quoted && c == '"' && i + 1 < text.len && text.ptr[i + 1] == '"';
-        if (is_quoted ? c == '"' && !is_double : !is_in_part(n, c)) {
-            break;
-        }
-        i += is_double;
-        if (n->len < sizeof(n->part)) {
-            n->part[n->len++] = !is_quoted && c >= 'A' && c <= 'Z' ? (uint8_t)(c | 0x20) : c;
+    const sp_sql_catalogue *catalogue = w->context->catalogue;
+    sp_span at = SP_SPAN_EMPTY;
+    for (uint32_t i = 1; catalogue != NULL && (at = sp_sql_catalogue_path_at(catalogue, i)).len > 0;
+         i++) {
+        if (sp_span_eq(at, SP_SPAN_LIT("pg_catalog"))) {
+            return false;
         }
     }
-    if (n->len == 0 || (is_quoted && i == text.len)) {
-        return false;
-    }
-    drop(n, i + is_quoted);
     return true;
 }
 
-/* As it was written, or cut. */
-static bool is_part_temporary(const walker *w, const naming *n)
+/* One of values: regclass and the like read names, any and unknown leave open what reads it. */
+static bool is_type_of_values(const walker *w, const TypeName *type)
 {
-    bool is_found = n->len < NAME_CUT_BYTES && is_type_of_temporary(w, sp_span_of(n->part, n->len));
-    for (size_t cut = NAME_CUT_BYTES; cut <= n->len && cut <= NAME_MAX_BYTES; cut++) {
-        is_found |= is_type_of_temporary(w, sp_span_of(n->part, cut));
-    }
-    return is_found;
+    sp_span schema = names_before(type->names);
+    sp_span name = names_last(type->names);
+    bool is_own =
+        schema.len > 0 ? sp_span_eq(schema, SP_SPAN_LIT("pg_catalog")) : is_server_first(w);
+    bool reads_names =
+        sp_span_starts(name, SP_SPAN_LIT("reg")) && !sp_span_eq(name, SP_SPAN_LIT("regconfig"));
+    return is_own && list_length(type->names) <= 2 && !type->pct_type && is_server_type(name) &&
+           !reads_names && !sp_span_starts(name, SP_SPAN_LIT("any")) &&
+           !sp_span_eq(name, SP_SPAN_LIT("unknown"));
 }
 
-/* What follows a name makes it no other thing: its bounds as an array, the end of an argument. */
-static bool ends_name(const naming *n)
+/* Something of any session: by number, which is none of the server's own, by the schema. Names
+ * that are escaped may be any. */
+static bool may_be_of_any(sp_span text)
 {
-    return n->rest.len == 0 || (n->how == AS_TYPE && memchr("[(%aA,)", n->rest.ptr[0], 7) != NULL);
-}
-
-/* One whose letters are written by number (U&"...") may be any. */
-static bool reads_temporary(const walker *w, sp_span text, reading how)
-{
-    naming n = {.rest = text, .how = how};
-    bool goes_on;
-    do {
-        skip_blanks(&n);
-        bool is_escaped = sp_span_starts(n.rest, SP_SPAN_LIT("U&\"")) ||
-                          sp_span_starts(n.rest, SP_SPAN_LIT("u&\""));
-        if (how == AS_TYPE && is_escaped) {
-            return true;
-        }
-        if (!read_part(&n)) {
-            return false;
-        }
-        if (is_temporary_schema(sp_span_of(n.part, n.len))) {
-            return true;
-        }
-        skip_blanks(&n);
-        goes_on = n.rest.len > 0 && n.rest.ptr[0] == '.';
-        drop(&n, goes_on);
-    } while (goes_on);
-    return ends_name(&n) && is_part_temporary(w, &n);
-}
-
-/* scratch, "Scratch"[], office.pg_temp.scratch, f(scratch): any reading will do. */
-static bool is_text_of_temporary(const walker *w, sp_span text)
-{
-    bool is_found = reads_temporary(w, text, AS_NAMES) || reads_temporary(w, text, AS_NAMES_16) ||
-                    reads_temporary(w, text, AS_TYPE);
-    bool is_quoted = false;
-    uint32_t arguments = 0;
-    for (size_t i = 0; i < text.len && !is_found && arguments < ARGUMENTS_MAX; i++) {
-        is_quoted ^= text.ptr[i] == '"';
-        bool opens = arguments == 0 && text.ptr[i] == '(';
-        bool begins = opens || (arguments > 0 && text.ptr[i] == ',');
-        if (is_quoted || !begins) {
-            continue;
-        }
-        sp_span head = sp_span_slice(text, 0, i);
-        is_found = (opens && (reads_temporary(w, head, AS_NAMES) ||
-                              reads_temporary(w, head, AS_NAMES_16))) ||
-                   reads_temporary(w, sp_span_slice(text, i + 1, text.len), AS_TYPE);
-        arguments++;
-    }
-    return is_found;
-}
-
-/* ---- what a definition stands on ---- */
-
-/* What a type of objects (regclass and the like) is read from by its number. */
-static bool is_number_of_object(const TypeCast *cast)
-{
-    sp_span text = sp_span_trim(literal_of(cast->arg));
+    uint64_t number = 0;
     size_t digits = 0;
     while (digits < text.len && text.ptr[digits] >= '0' && text.ptr[digits] <= '9') {
         digits++;
     }
-    sp_span type = names_last(cast->typeName->names);
-    return digits > 0 && digits == text.len && sp_span_starts(type, SP_SPAN_LIT("reg"));
+    if (digits == text.len) {
+        return sp_failed(sp_span_to_u64(text, OIDS_OF_SERVER, &number));
+    }
+    for (size_t i = 0; i < text.len; i++) {
+        if (sp_span_eq(sp_span_slice(text, i, i + 2), SP_SPAN_LIT("&\"")) ||
+            sp_span_eq_nocase(sp_span_slice(text, i, i + 7), SP_SPAN_LIT("pg_temp"))) {
+            return true;
+        }
+    }
+    return false;
 }
+
+/* Whether the session has, or had, anything temporary. */
+static bool has_temporary(const walker *w)
+{
+    const sp_sql_context *context = w->context;
+    return context->is_temporary != NULL || context->was_temporary != NULL ||
+           context->is_temp_renamed || w->room->temp_count > 0 || w->room->is_temp_renamed;
+}
+
+/* ---- what a definition stands on ---- */
 
 typedef struct {
     walker *w;
     bool is_stored; /* a constant that names something is what the definition stands on */
+    bool is_any;    /* it may name something temporary whatever it says */
+    bool is_typed;  /* what stands there is a value, if it is a constant */
     bool is_domain;
     bool is_function; /* it stands on the relations of its body, too */
     uint32_t depth;
     uint32_t nodes;
 } lasting;
+
+/* A blank is no name. */
+static bool may_name_temporary(const lasting *l, const Node *constant)
+{
+    bool is_stored = l->is_stored && !l->is_typed;
+    sp_span text = is_stored ? sp_span_trim(literal_of(constant)) : SP_SPAN_EMPTY;
+    return text.len > 0 && (l->is_any || may_be_of_any(text));
+}
+
+/* Constants below it are of values: 'x'::text; extract(year FROM x), x AT TIME ZONE 'UTC' and the
+ * like are calls of the server's own. */
+static bool types_constants(const lasting *l, const Node *node)
+{
+    if (nodeTag(node) == T_FuncCall) {
+        return AS(FuncCall, node)->funcformat == COERCE_SQL_SYNTAX;
+    }
+    return nodeTag(node) == T_TypeCast && is_type_of_values(l->w, AS(TypeCast, node)->typeName);
+}
 
 static bool names_temporary(const lasting *l, const Node *node)
 {
@@ -365,10 +282,8 @@ static bool names_temporary(const lasting *l, const Node *node)
         return walk_may_be_temporary_type(l->w, AS(TypeName, node));
     case T_RangeVar:
         return l->is_function && may_be_temporary(l->w, AS(RangeVar, node));
-    case T_TypeCast:
-        return l->is_stored && is_number_of_object(AS(TypeCast, node));
     case T_A_Const:
-        return l->is_stored && is_text_of_temporary(l->w, literal_of(node));
+        return may_name_temporary(l, node);
     default:
         return false;
     }
@@ -395,6 +310,22 @@ static bool holds_nothing(const lasting *l, const Node *node)
     }
 }
 
+static void forbid(const lasting *l, NodeTag tag)
+{
+    if (tag == T_A_Const) {
+        walk_fault(
+            l->w, SP_SQL_FORBIDDEN,
+            "a constant without a type that may name something temporary, with which what is "
+            "defined would go (write 'x'::text, or %s),",
+            l->is_any ? "define it in a session without temporary tables"
+                      : "the name of what it is");
+        return;
+    }
+    walk_fault(l->w, SP_SQL_FORBIDDEN, "%s with which something that lasts would go",
+               tag == T_TypeName ? "a type that may be a temporary table's (name its schema),"
+                                 : "a relation that may be temporary (name its schema),");
+}
+
 static void look(lasting *l, const Node *node)
 {
     if (node == NULL || walk_failed(l->w)) {
@@ -411,19 +342,17 @@ static void look(lasting *l, const Node *node)
             look(l, (const Node *)list_nth(list, i));
         }
     } else if (names_temporary(l, node)) {
-        NodeTag tag = nodeTag(node);
-        walk_fault(l->w, SP_SQL_FORBIDDEN, "%s with which something that lasts would go",
-                   tag == T_TypeName   ? "a type that may be a temporary table's (name its schema),"
-                   : tag == T_RangeVar ? "a relation that may be temporary (name its schema),"
-                                       : "a constant that may name something temporary,");
+        forbid(l, nodeTag(node));
     } else {
         const node_shape *shape = shape_of(nodeTag(node));
-        bool was_stored = l->is_stored;
-        l->is_stored = was_stored && !holds_nothing(l, node);
+        const lasting outside = *l;
+        l->is_stored = l->is_stored && !holds_nothing(l, node);
+        l->is_typed = types_constants(l, node);
         for (unsigned i = 0; i < shape->count; i++) {
             look(l, shape_child(node, shape, i));
         }
-        l->is_stored = was_stored;
+        l->is_stored = outside.is_stored;
+        l->is_typed = outside.is_typed;
     }
     l->depth--;
 }
@@ -436,6 +365,7 @@ void forbid_temporary_types(walker *w, const Node *node)
         (tag == T_CreateTableAsStmt && AS(CreateTableAsStmt, node)->objtype != OBJECT_MATVIEW);
     lasting l = {.w = w,
                  .is_stored = !is_table_of_rows,
+                 .is_any = has_temporary(w),
                  .is_function = tag == T_CreateFunctionStmt,
                  .is_domain = tag == T_CreateDomainStmt || tag == T_AlterDomainStmt};
     look(&l, node);

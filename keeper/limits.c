@@ -6,6 +6,7 @@
 #include "keeper/keeper.h"
 
 #include <stdio.h>
+#include <string.h>
 
 enum { SUMMARY_RELATIONS_MAX = 100, LIMITS_MAX = 20, UNDO_MINUTES_SAID = 10 };
 
@@ -156,6 +157,38 @@ static void add_beside(limits *to, const json_t *manifest)
     }
 }
 
+/* What hangs on what stays, and does not come back where it falls. */
+static void add_hanging(limits *to, const json_t *manifest)
+{
+    const json_t *hangs = json_object_get(manifest, "hangs");
+    for (size_t i = 0; i < json_array_size(hangs) && has_verb(manifest, "ANY DROP"); i++) {
+        const json_t *one = json_array_get(hangs, i);
+        const char *of = json_string_value(json_object_get(one, "of"));
+        if (json_is_true(json_object_get(one, "risky")) ||
+            (of != NULL && strcmp(of, "attribute") == 0)) {
+            add_limit(to, json_sprintf("%s: where this falls it does not come back",
+                                       json_string_value(json_object_get(one, "said"))));
+        }
+    }
+}
+
+/* By ALTER it falls with a column, by DROP with what it calls. */
+static void add_generated(limits *to, const json_t *manifest, const json_t *one)
+{
+    const json_t *columns = json_object_get(one, "columns");
+    for (size_t i = 0; i < json_array_size(columns); i++) {
+        const json_t *column = json_array_get(columns, i);
+        bool may_fall = has_verb(manifest, "ANY ALTER") ||
+                        (has_verb(manifest, "CASCADE") && json_object_get(column, "on") != NULL);
+        if (may_fall && json_is_true(json_object_get(column, "generated"))) {
+            add_limit(to, json_sprintf("column %s of %s, which is generated: where this falls and "
+                                       "its table stays it does not come back",
+                                       json_string_value(json_object_get(column, "quoted")),
+                                       quoted_of(one)));
+        }
+    }
+}
+
 static void add_lesser(limits *to, const json_t *manifest, const json_t *one)
 {
     const char *kind = json_string_value(json_object_get(one, "kind"));
@@ -186,7 +219,9 @@ static json_t *limits_of(const json_t *manifest, uint64_t keep_ms)
     }
     add_time(&to, keep_ms);
     add_beside(&to, manifest);
+    add_hanging(&to, manifest);
     for (size_t i = 0; i < json_array_size(relations); i++) {
+        add_generated(&to, manifest, json_array_get(relations, i));
         add_lesser(&to, manifest, json_array_get(relations, i));
     }
     if (to.more > 0) {

@@ -137,6 +137,7 @@ static const char PRESENT[] =
     " AND i.indimmediate AND i.indpred IS NULL AND i.indexprs IS NULL),"
     "'columns', (SELECT json_object_agg(a.attname, json_build_object("
     " 'type', format_type(a.atttypid, a.atttypmod), 'generated', a.attgenerated <> '',"
+    " 'notnull', a.attnotnull,"
     " 'needed', a.attnotnull AND NOT a.atthasdef AND a.attidentity = ''))"
     " FROM pg_catalog.pg_attribute a"
     " WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped))),"
@@ -364,6 +365,7 @@ static sp_err write_script(undo *u)
     }
     undo_tables_free(tables);
     TRY(err);
+    TRY(undo_hangs_put(u, &sql));
     sp_buf_text(&sql, u->try_only ? "ROLLBACK;\n" : "COMMIT;\n");
     return undo_script(u, &sql);
 }
@@ -450,8 +452,9 @@ static sp_err look(undo *u)
     TRY(take_made_again(u));
     TRY(read_present(u));
     TRY(undo_find_equals(u));
-    TRY(undo_find_types(u));
+    TRY(undo_find_grounds(u));
     TRY(undo_find_missing(u));
+    TRY(undo_hangs_find(u));
     TRY(undo_names_find(u));
     TRY(undo_check_history(u));
     return undo_check_transaction(u);
@@ -512,8 +515,9 @@ sp_err keep_run_undo(keep_job *job, bool try)
     json_decref(u.above);
     json_decref(u.renamed);
     json_decref(u.operators);
-    json_decref(u.types_gone);
+    json_decref(u.grounds_gone);
     json_decref(u.lessened);
+    json_decref(u.fallen);
     json_decref(u.restored);
     json_decref(u.told);
     return err;

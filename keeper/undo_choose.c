@@ -9,6 +9,8 @@
 #include <stdio.h>
 #include <string.h>
 
+enum { PG_TYPE = 1247 };
+
 /* ---- columns ---- */
 
 /* A column that is matched and written; generated ones follow by themselves. */
@@ -35,44 +37,60 @@ bool undo_is_lost(const undo_table *t, const json_t *column)
     return name_now(t, column) == NULL;
 }
 
-/* $1 numbers of types. */
-static const char TYPES_GONE[] =
-    "SELECT COALESCE(json_object_agg(o::text, true), '{}'::json)::text FROM unnest($1::oid[]) o"
-    " WHERE NOT EXISTS (SELECT FROM pg_catalog.pg_type t WHERE t.oid = o)";
-
-static void list_types(const json_t *relation, sp_buf *out)
+/* What a statement takes a column with: a type, a collation. */
+static void list_grounds(const json_t *relation, json_t *out)
 {
     const json_t *columns = json_object_get(relation, "columns");
     for (size_t i = 0; i < json_array_size(columns); i++) {
-        const json_t *type = json_object_get(json_array_get(columns, i), "type_oid");
+        const json_t *column = json_array_get(columns, i);
+        const json_t *type = json_object_get(column, "type_oid");
+        json_t *on = json_object_get(column, "on");
         if (json_integer_value(type) >= 16384) {
-            sp_buf_fmt(out, "%s%u", out->len == 0 ? "{" : ",", (uint32_t)json_integer_value(type));
+            json_array_append_new(out, json_pack("[i, O]", PG_TYPE, type));
+        }
+        if (json_is_array(on)) {
+            json_array_extend(out, on);
         }
     }
 }
 
-sp_err undo_find_types(undo *u)
+sp_err undo_find_grounds(undo *u)
 {
-    auto_buf sp_buf oids = sp_buf_make(UNDO_SQL_MAX_BYTES);
-    auto_free char *text = NULL;
+    static const char sql[] =
+        "SELECT COALESCE(json_object_agg(s.class::text || ' ' || s.oid::text, true), '{}'::json)"
+        "::text FROM (SELECT DISTINCT (j->>0)::oid AS class, (j->>1)::oid AS oid"
+        " FROM json_array_elements($1::json) j) s WHERE NOT " UNDO_IS_THERE_S;
     const json_t *relations = json_object_get(u->manifest, "relations");
+    auto_json json_t *list = json_array();
     for (size_t i = 0; i < json_array_size(relations); i++) {
-        list_types(json_array_get(relations, i), &oids);
+        list_grounds(json_array_get(relations, i), list);
     }
-    sp_buf_text(&oids, oids.len == 0 ? "{}" : "}");
-    TRY(sp_buf_take_cstr(&oids, &text));
-    const char *const list[] = {text};
-    return keep_exec_json(u->job, u->conn, TYPES_GONE, 1, list, &u->types_gone);
+    char *text = json_dumps(list, JSON_COMPACT);
+    const char *const values[] = {text == NULL ? "[]" : text};
+    sp_err err = keep_exec_json(u->job, u->conn, sql, 1, values, &u->grounds_gone);
+    sp_free(text);
+    return err;
 }
 
-/* A statement that drops other things takes columns with their types alone; else others dropped
- * it. */
+static bool is_ground_gone(const undo *u, json_int_t class, json_int_t oid)
+{
+    char key[32];
+    snprintf(key, sizeof(key), "%u %u", (uint32_t) class, (uint32_t)oid);
+    return json_object_get(u->grounds_gone, key) != NULL;
+}
+
+/* A statement that drops other things takes columns with their types and collations alone; else
+ * others dropped it. */
 static bool fell_with_it(const undo *u, const json_t *column)
 {
-    char key[16];
-    snprintf(key, sizeof(key), "%u",
-             (uint32_t)json_integer_value(json_object_get(column, "type_oid")));
-    return undo_verb_is(u, "ALTER") || json_object_get(u->types_gone, key) != NULL;
+    const json_t *on = json_object_get(column, "on");
+    bool gone = is_ground_gone(u, PG_TYPE, json_integer_value(json_object_get(column, "type_oid")));
+    for (size_t i = 0; i < json_array_size(on) && !gone; i++) {
+        const json_t *one = json_array_get(on, i);
+        gone = is_ground_gone(u, json_integer_value(json_array_get(one, 0)),
+                              json_integer_value(json_array_get(one, 1)));
+    }
+    return undo_verb_is(u, "ALTER") || gone;
 }
 
 bool undo_is_rewritten(const undo *u, const undo_table *t)
@@ -197,7 +215,7 @@ static bool has_lost(const undo *u, const undo_table *t)
     bool has = false;
     for (size_t i = 0; i < json_array_size(columns); i++) {
         const json_t *column = json_array_get(columns, i);
-        has = has || (undo_is_lost(t, column) && fell_with_it(u, column));
+        has = has || (undo_is_plain(column) && undo_is_lost(t, column) && fell_with_it(u, column));
     }
     return has;
 }
@@ -349,18 +367,25 @@ static bool is_written(const undo_table *t, const json_t *column)
     return undo_is_plain(column);
 }
 
-static void tell_others_drops(undo *u, const undo_table *t)
+static void tell_lost(undo *u, const undo_table *t, const json_t *column, const char *why)
+{
+    undo_tell(u, json_sprintf("column %s of %s%s", undo_text(column, "quoted"),
+                              undo_text(t->relation, "quoted"), why));
+    u->notes++;
+    u->leaves_out = true;
+}
+
+/* What a generated one computes would run while it is made. */
+static void tell_lost_columns(undo *u, const undo_table *t, bool is_wanted)
 {
     const json_t *columns = json_object_get(t->relation, "columns");
     for (size_t i = 0; i < json_array_size(columns); i++) {
         const json_t *column = json_array_get(columns, i);
-        if (undo_is_lost(t, column) && !fell_with_it(u, column)) {
-            undo_tell(u,
-                      json_sprintf("column %s of %s is not put back: its type is there, so others "
-                                   "dropped it",
-                                   undo_text(column, "quoted"), undo_text(t->relation, "quoted")));
-            u->notes++;
-            u->leaves_out = true;
+        bool is_lost = undo_is_lost(t, column) && undo_verb_is(u, "DROP ALTER");
+        if (is_lost && !undo_is_plain(column)) {
+            tell_lost(u, t, column, ", which is generated, is not put back: let its owner add it");
+        } else if (is_lost && !is_wanted && !fell_with_it(u, column)) {
+            tell_lost(u, t, column, " is not put back: its type is there, so others dropped it");
         }
     }
 }
@@ -377,9 +402,7 @@ static sp_err choose_one(undo *u, undo_table t, bool rows, undo_tables *all)
         return sp_ok();
     }
     bool is_wanted = decide(u, rows, &t);
-    if (!is_wanted && undo_verb_is(u, "DROP")) {
-        tell_others_drops(u, &t);
-    }
+    tell_lost_columns(u, &t, is_wanted);
     if (!is_wanted) {
         return sp_ok();
     }

@@ -5,10 +5,7 @@
  * being asked about the rows that are there; grants, a comment and how it is stored do not.
  * OWNS nothing. PROCESS keeper, threads of the pool. TRUST see undo.c. SPEC keeper/undo_parts.h.
  */
-#include "keeper/plain.h"
 #include "keeper/undo_tables.h"
-
-enum { PG_CONSTRAINT = 2606 };
 
 static void tell_less(undo *u, const undo_table *t, const json_t *column)
 {
@@ -21,16 +18,6 @@ static void tell_less(undo *u, const undo_table *t, const json_t *column)
     }
 }
 
-/* What it computes would run while it is made. */
-static void tell_generated(undo *u, const undo_table *t, const json_t *column)
-{
-    undo_tell(u, json_sprintf("column %s of %s, which is generated, is not put back: let its owner "
-                              "add it",
-                              undo_text(column, "quoted"), undo_text(t->relation, "quoted")));
-    u->notes++;
-    u->leaves_out = true;
-}
-
 /* Columns that are gone are made again; who inherits one has it from its parent, if that comes
  * first. */
 static void put_columns(undo *u, const undo_table *t, sp_buf *sql)
@@ -40,11 +27,7 @@ static void put_columns(undo *u, const undo_table *t, sp_buf *sql)
     for (size_t i = 0; i < json_array_size(columns); i++) {
         const json_t *column = json_array_get(columns, i);
         const char *collation = undo_text(column, "collation");
-        if (!undo_is_lost(t, column)) {
-            continue;
-        }
-        if (!undo_is_plain(column)) {
-            tell_generated(u, t, column);
+        if (!undo_is_lost(t, column) || !undo_is_plain(column)) {
             continue;
         }
         if (count++ == 0) {
@@ -62,7 +45,7 @@ static void put_columns(undo *u, const undo_table *t, sp_buf *sql)
 }
 
 /* Rows that others put in since have no value in it: then it stays away, and that is told. */
-static void put_not_null(const undo *u, const undo_table *t, const json_t *column, sp_buf *sql)
+void undo_put_not_null(const undo *u, const undo_table *t, const json_t *column, sp_buf *sql)
 {
     const char *table = undo_text(t->now, "quoted");
     const char *name = undo_text(column, "quoted");
@@ -117,40 +100,6 @@ static void put_identity(undo *u, const undo_table *t, const json_t *column, sp_
                               name, undo_text(t->relation, "quoted")));
 }
 
-/* Not asked about rows: what it calls would run as the keeper. */
-static void put_checks(undo *u, const undo_table *t, const json_t *column, sp_buf *sql)
-{
-    const json_t *checks = json_object_get(column, "checks");
-    for (size_t i = 0; i < json_array_size(checks); i++) {
-        const json_t *check = json_array_get(checks, i);
-        auto_buf sp_buf words = sp_buf_make(UNDO_SQL_MAX_BYTES);
-        auto_buf sp_buf plain = sp_buf_make(2 * UNDO_SQL_MAX_BYTES);
-        auto_free char *text = NULL;
-        keep_plain state = {.inside = 0};
-        if (undo_is_missing(u, PG_CONSTRAINT, undo_oid(check))) {
-            continue; /* it is in the archive */
-        }
-        sp_buf_fmt(&words, "ALTER TABLE %s ADD CONSTRAINT %s %s%s", undo_text(t->now, "quoted"),
-                   undo_text(check, "name"), undo_text(check, "definition"),
-                   json_is_true(json_object_get(check, "valid")) ? " NOT VALID" : "");
-        keep_plain_feed(&state, sp_buf_borrow(&words), &plain);
-        if (sp_failed(sp_buf_take_cstr(&plain, &text))) {
-            continue;
-        }
-        sp_buf_text(sql, "SELECT ");
-        undo_literal(u, text, sql);
-        sp_buf_fmt(sql,
-                   " WHERE NOT EXISTS (SELECT FROM pg_constraint WHERE oid = %u OR conrelid = %u "
-                   "AND quote_ident(conname) = ",
-                   undo_oid(check), undo_oid(t->relation));
-        undo_literal(u, undo_text(check, "name"), sql);
-        sp_buf_text(sql, ") " UNDO_GEXEC);
-        undo_tell(u, json_sprintf("check %s of %s holds again for what is written from now on; its "
-                                  "owner may validate it for the rows that are there",
-                                  undo_text(check, "name"), undo_text(t->relation, "quoted")));
-    }
-}
-
 void undo_finish_columns(undo *u, const undo_table *t, sp_buf *sql)
 {
     const json_t *columns = json_object_get(t->relation, "columns");
@@ -166,12 +115,11 @@ void undo_finish_columns(undo *u, const undo_table *t, sp_buf *sql)
                        undo_text(column, "default"));
         }
         if (json_is_true(json_object_get(column, "notnull"))) {
-            put_not_null(u, t, column, sql);
+            undo_put_not_null(u, t, column, sql);
         }
         if (json_object_get(column, "identity") != NULL) {
             put_identity(u, t, column, sql);
         }
-        put_checks(u, t, column, sql);
     }
 }
 

@@ -42,19 +42,20 @@ typedef struct {
     size_t missing_ids_count;
     uint32_t *left; /* ids of entries that are left out, though they are missing; sorted */
     size_t left_count;
-    json_t *renamed;     /* what is called otherwise now, in words, by catalog and oid */
-    json_t *types_gone;  /* of columns, by oid */
-    json_t *above;       /* what the keeper's role cannot make, by catalog and oid */
-    json_t *lessened;    /* tables without columns that they had, by oid */
-    bool another;        /* the database was gone: nothing of the archive is in this one */
-    bool astray;         /* other transactions have the numbers of those that there were */
-    bool public_missing; /* what was kept of schema public is put back */
-    bool public_gone;    /* and it has to be made first */
-    bool public_owned;   /* its owner may be put back */
-    json_t *restored;    /* texts */
-    json_t *told;        /* sentences for people */
-    size_t notes;        /* how many of them say nothing of what came back */
-    bool leaves_out;     /* something that nobody named, or rows, and that is told */
+    json_t *renamed;      /* what is called otherwise now, in words, by catalog and oid */
+    json_t *grounds_gone; /* what columns stood on, by catalog and oid */
+    json_t *fallen;       /* [place in hangs, what it stood on is gone, so is a column of its] */
+    json_t *above;        /* what the keeper's role cannot make, by catalog and oid */
+    json_t *lessened;     /* tables without columns that they had, by oid */
+    bool another;         /* the database was gone: nothing of the archive is in this one */
+    bool astray;          /* other transactions have the numbers of those that there were */
+    bool public_missing;  /* what was kept of schema public is put back */
+    bool public_gone;     /* and it has to be made first */
+    bool public_owned;    /* its owner may be put back */
+    json_t *restored;     /* texts */
+    json_t *told;         /* sentences for people */
+    size_t notes;         /* how many of them say nothing of what came back */
+    bool leaves_out;      /* something that nobody named, or rows, and that is told */
     keep_child psql;
     char *ties;    /* a value: the tables that foreign keys are about to tie; NULL = none yet */
     char lock[33]; /* only with this word does psql take a command of its own */
@@ -228,8 +229,8 @@ void undo_code_check_made(const json_t *relation, sp_buf *sql);
 bool undo_was_asked_for(const undo *u, const json_t *relation);
 SP_MUST sp_err undo_tables_choose(undo *u, undo_tables **ret_tables);
 void undo_tables_free(undo_tables *tables);
-/* Looks which types of columns are not there any more. */
-SP_MUST sp_err undo_find_types(undo *u);
+/* Looks which types and collations of columns are not there any more. */
+SP_MUST sp_err undo_find_grounds(undo *u);
 /* Nothing is put into it, if it is one of them. */
 void undo_tables_leave(undo *u, undo_tables *tables, const json_t *relation, const char *why);
 /* What refers to rows that do not come back. SP_ECONFLICT: it was asked for by name. */
@@ -240,6 +241,26 @@ SP_MUST sp_err undo_leave_unseen(undo *u, undo_tables *tables);
 /* ---- undo_columns.c ---- */
 /* Locks them, and makes columns that are gone again. */
 SP_MUST sp_err undo_columns(undo *u, const undo_tables *tables, sp_buf *sql);
+
+/* ---- undo_hangs.c ---- */
+/* SQL: the type, function, operator, relation or the like that s.class and s.oid mean is there. */
+#define UNDO_IS_THERE_S                                                                            \
+    "CASE s.class WHEN 'pg_catalog.pg_type'::pg_catalog.regclass THEN EXISTS"                      \
+    " (SELECT FROM pg_catalog.pg_type x WHERE x.oid = s.oid)"                                      \
+    " WHEN 'pg_catalog.pg_proc'::pg_catalog.regclass THEN EXISTS"                                  \
+    " (SELECT FROM pg_catalog.pg_proc x WHERE x.oid = s.oid)"                                      \
+    " WHEN 'pg_catalog.pg_operator'::pg_catalog.regclass THEN EXISTS"                              \
+    " (SELECT FROM pg_catalog.pg_operator x WHERE x.oid = s.oid)"                                  \
+    " WHEN 'pg_catalog.pg_class'::pg_catalog.regclass THEN EXISTS"                                 \
+    " (SELECT FROM pg_catalog.pg_class x WHERE x.oid = s.oid)"                                     \
+    " WHEN 'pg_catalog.pg_collation'::pg_catalog.regclass THEN EXISTS"                             \
+    " (SELECT FROM pg_catalog.pg_collation x WHERE x.oid = s.oid)"                                 \
+    " WHEN 'pg_catalog.pg_ts_config'::pg_catalog.regclass THEN EXISTS"                             \
+    " (SELECT FROM pg_catalog.pg_ts_config x WHERE x.oid = s.oid) ELSE true END"
+/* Looks which checks, defaults and the like of what is there fell. */
+SP_MUST sp_err undo_hangs_find(undo *u);
+/* Last of all: makes them again, where that means what it meant, and tells the rest. */
+SP_MUST sp_err undo_hangs_put(undo *u, sp_buf *sql);
 
 /* ---- undo_rows.c ---- */
 SP_MUST sp_err undo_rows(undo *u, const undo_tables *tables, sp_buf *sql);

@@ -61,7 +61,11 @@ static json_t *read_rows(undo *u, bool *ret_are_read)
                           ? json_loadb((const char *)line.ptr, line.len, 0, &error)
                           : NULL;
         const char *told = json_string_value(json_object_get(one, "told"));
-        if (told != NULL) {
+        const char *back = json_string_value(json_object_get(one, "back"));
+        if (back != NULL) {
+            undo_tell(u, json_string(back));
+            json_decref(one);
+        } else if (told != NULL) {
             undo_tell(u, json_string(told));
             u->notes++;
             u->leaves_out = true;

@@ -48,8 +48,10 @@ bool undo_is_unlogged(const undo_table *t);
 bool undo_is_retyped(const undo_table *t, const json_t *column);
 
 /* ---- undo_columns.c ---- */
-/* What was made again gets its default, NOT NULL, identity and checks; all values are there. */
+/* What was made again gets its default, NOT NULL and identity; all values are there. */
 void undo_finish_columns(undo *u, const undo_table *t, sp_buf *sql);
+/* NOT NULL, where no row stands against it; else that is told. */
+void undo_put_not_null(const undo *u, const undo_table *t, const json_t *column, sp_buf *sql);
 
 /* ---- undo_staging.c ---- */
 /* The table sp_undo_<number> for rows of the relation. */

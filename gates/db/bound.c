@@ -285,10 +285,10 @@ db_verdict db_texts_bind(db_session *session, const sp_pg_msg *msg, db_flight *f
     note->number = judge->names.numbers + 1;
     note->has_values = has_values;
     judge->moves++;
-    if (sp_failed(bind_portal(judge, from, portal, msg->whole ? &bind : NULL, &met, note))) {
+    err = bind_portal(judge, from, portal, msg->whole ? &bind : NULL, &met, note);
+    if (sp_failed(err)) {
         sp_free(note);
-        db_refuse(refusal, "53400", SP_REASON_LIMIT,
-                  "too many portals are open, or they hold too much");
+        db_names_refuse(err, "portals", refusal);
         return DB_REFUSE;
     }
     flight->note = note;

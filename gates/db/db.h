@@ -16,6 +16,7 @@
 
 #include "gates/db/back.h"
 #include "gates/db/judge.h"
+#include "gates/db/share.h"
 #include "gates/db/stream.h"
 #include "infra/gate/give.h"
 #include "infra/gate/office.h"
@@ -114,6 +115,8 @@ struct db_session {
     /* who */
     uint64_t connection; /* reference, for people and core */
     uint64_t opened_unix_us;
+    db_share *share; /* of the person's connections here; NULL = nobody's yet, or no more */
+    size_t held;     /* of it, by this one */
     uint32_t live_slot;
     uint64_t live_id;   /* 0 = not logged in */
     const void *table;  /* the live table in which it was found last */

@@ -30,6 +30,8 @@ enum {
     PATH_MAX_BYTES = 1024
 };
 
+static const char no_room[] = "the gate has no room left for a plan";
+
 /* ---- the end of it ---- */
 
 void db_estimate_why(db_estimated *found, const char *why)
@@ -203,6 +205,9 @@ static void on_stream(db_back *back)
             sp_buf_span(&e->carry, bytes);
             take_bytes(e);
         }
+        if (e->state == WAITING && e->carry.len > DB_SMALL_BYTES && !db_share_fits(e->session, 0)) {
+            done(e, no_room);
+        }
     }
     if (e->back != back || err.code == SP_EAGAIN) {
         if (e->back == back && e->state == WAITING && sp_failed(sp_buf_error(&e->carry))) {
@@ -224,6 +229,7 @@ static void ask_now(db_estimate *e)
     sp_err err = sp_buf_error(&e->out);
     if (!sp_failed(err)) {
         err = db_stream_send(&e->back->stream, sp_buf_borrow(&e->out));
+        sp_buf_done(&e->out);
     }
     if (sp_failed(err)) {
         done(e, "the database could not be asked for a plan");
@@ -316,8 +322,9 @@ static void begin(db_estimate *e, const db_run_ask *run, const sp_hash *hash)
     e->is_open = false;
     e->unheld = db_must_keep(e->session, run) ? db_hold_cannot(e->session, run) : NULL;
     db_estimate_write_asked(e, run);
-    if (e->stage_count == 0) {
-        done(e, NULL);
+    bool fits = e->out.cap <= DB_SMALL_BYTES || db_share_fits(e->session, 0);
+    if (e->stage_count == 0 || !fits) {
+        done(e, fits ? NULL : no_room);
         return;
     }
     sp_err err = sp_timer_set(db_here.loop, &e->timer, ANSWER_US);
@@ -389,6 +396,13 @@ void db_estimate_write(const db_session *session, sp_buf *out)
         sp_buf_json(out, sp_span_cstr(e->unheld));
     }
     sp_buf_text(out, "}");
+}
+
+size_t db_estimate_bytes(const db_session *session)
+{
+    const db_estimate *e = db_session_judge(session)->estimate;
+    size_t bytes = e == NULL ? 0 : sizeof(*e) + e->out.cap + e->carry.cap;
+    return bytes + (e == NULL || e->back == NULL ? 0 : e->back->stream.out.cap);
 }
 
 bool db_estimate_waits(const db_session *session)

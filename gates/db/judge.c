@@ -298,11 +298,12 @@ db_verdict db_judge_connect(db_session *session, db_refusal *refusal)
     }
     db_judge *judge = db_session_judge(session);
     if (judge == NULL) {
-        if (sp_failed(sp_alloc(1, sizeof(*judge), &judge))) {
+        if (sp_failed(db_share_join(session)) || sp_failed(sp_alloc(1, sizeof(*judge), &judge))) {
             db_refuse(refusal, "53200", SP_REASON_LIMIT, "the gate has no memory left");
             return DB_REFUSE;
         }
         judge->session = session;
+        judge->names.session = session;
         db_session_set_judge(session, judge);
     }
     db_verdict verdict = connect_catalogue(session, judge, refusal);

@@ -21,7 +21,7 @@ sp_err db_text_new(sp_sql_known *known, db_text **ret_text)
     TRY(sp_alloc(1, sizeof(*made), &made));
     made->refs = 1;
     made->known = sp_sql_known_ref(known);
-    made->bytes = known->bytes;
+    made->bytes = sizeof(*made) + known->bytes;
     *ret_text = made;
     return sp_ok();
 }
@@ -45,9 +45,26 @@ sp_err db_text_words(db_text *text, sp_span words)
     return sp_ok();
 }
 
-static bool has_room(const db_names *names, size_t more)
+static sp_err has_room(const db_names *names, size_t more)
 {
-    return names->bytes <= DB_NAMED_BYTES_MAX && more <= DB_NAMED_BYTES_MAX - names->bytes;
+    bool fits = names->bytes <= DB_NAMED_BYTES_MAX && more <= DB_NAMED_BYTES_MAX - names->bytes;
+    if (!fits) {
+        return sp_fail(SP_ELIMIT);
+    }
+    return db_share_fits(names->session, more) ? sp_ok() : sp_fail(SP_EDENIED);
+}
+
+void db_names_refuse(sp_err err, const char *what, db_refusal *refusal)
+{
+    if (err.code == SP_EDENIED) {
+        db_share_refuse(refusal);
+    } else if (err.code == SP_ELIMIT) {
+        db_refuse(refusal, "53400", SP_REASON_LIMIT, "too many %s are open, or they hold too much",
+                  what);
+    } else {
+        db_refuse(refusal, "53200", SP_REASON_LIMIT,
+                  "the gate has no memory left for this statement");
+    }
 }
 
 static void count_anew(db_names *names, db_text *text, size_t more, size_t less)
@@ -72,15 +89,15 @@ static size_t fields_bytes(const db_fields *fields)
 
 sp_err db_text_described(db_names *names, db_text *text, db_fields *fields)
 {
-    bool fits = has_room(names, fields_bytes(fields));
-    if (!fits) {
+    sp_err err = has_room(names, fields_bytes(fields));
+    if (sp_failed(err)) {
         sp_free(fields);
         fields = NULL;
     }
     count_anew(names, text, fields_bytes(fields), fields_bytes(text->fields));
     sp_free(text->fields);
     text->fields = fields;
-    return fits ? sp_ok() : sp_fail(SP_ELIMIT);
+    return err;
 }
 
 db_text *db_text_ref(db_text *text)
@@ -152,11 +169,12 @@ static void link_out(db_names *names, db_named *named)
 sp_err db_names_add(db_names *names, db_named_kind kind, sp_span name, db_text *text,
                     db_named **ret_named)
 {
-    if (name.len > SP_NAME_MAX_BYTES || names->count >= DB_NAMED_MAX ||
-        !has_room(names, text != NULL && text->names == 0 ? text->bytes : 0)) {
+    db_named *named = NULL;
+    size_t more = sizeof(*named) + (text != NULL && text->names == 0 ? text->bytes : 0);
+    if (name.len > SP_NAME_MAX_BYTES || names->count >= DB_NAMED_MAX) {
         return sp_fail(SP_ELIMIT);
     }
-    db_named *named = NULL;
+    TRY(has_room(names, more));
     TRY(sp_alloc(1, sizeof(*named), &named));
     named->kind = kind;
     named->text = text == NULL ? NULL : db_text_ref(text);
@@ -165,8 +183,8 @@ sp_err db_names_add(db_names *names, db_named_kind kind, sp_span name, db_text *
     sp_copy(named->name, name.ptr, name.len);
     link_in(names, named);
     names->count++;
+    names->bytes += more;
     if (text != NULL) {
-        names->bytes += text->names == 0 ? text->bytes : 0;
         text->names++;
     }
     *ret_named = named;
@@ -176,9 +194,7 @@ sp_err db_names_add(db_names *names, db_named_kind kind, sp_span name, db_text *
 sp_err db_named_bind(db_names *names, db_named *named, db_values *values)
 {
     size_t len = values == NULL ? 0 : values->len;
-    if (!has_room(names, len)) {
-        return sp_fail(SP_ELIMIT);
-    }
+    TRY(has_room(names, len));
     named->values = db_values_ref(values);
     names->bytes += len;
     return sp_ok();
@@ -218,6 +234,7 @@ void db_names_remove(db_names *names, db_named *named)
 {
     link_out(names, named);
     names->count--;
+    names->bytes -= sizeof(*named);
     if (named->text != NULL) {
         named->text->names--;
         names->bytes -= named->text->names == 0 ? named->text->bytes : 0;
@@ -231,9 +248,7 @@ void db_names_remove(db_names *names, db_named *named)
 
 sp_err db_names_carry(db_names *names, sp_sql_known *known)
 {
-    if (!has_room(names, known->bytes)) {
-        return sp_fail(SP_ELIMIT);
-    }
+    TRY(has_room(names, known->bytes));
     names->bytes += known->bytes;
     (void)sp_sql_known_ref(known);
     return sp_ok();

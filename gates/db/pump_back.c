@@ -457,6 +457,19 @@ static step message(db_session *session, db_run *run, const sp_pg_msg *msg, sp_s
 
 /* ---- runs ---- */
 
+/* The rest of a message is waited for, where there is room. */
+static step gather(db_session *session, size_t size)
+{
+    size_t cap = session->back_carry.cap;
+    if (size <= DB_SMALL_BYTES || size <= cap || db_share_fits(session, size - cap)) {
+        return MORE;
+    }
+    db_refusal refusal;
+    db_share_refuse(&refusal);
+    db_session_fail(session, &refusal);
+    return STOP;
+}
+
 static step one(db_session *session, db_run *run, sp_span rest, size_t *ret_used)
 {
     sp_pg_head head;
@@ -476,7 +489,7 @@ static step one(db_session *session, db_run *run, sp_span rest, size_t *ret_used
         return STOP;
     }
     if (needed && rest.len < size) {
-        return MORE;
+        return gather(session, size);
     }
     size_t here = rest.len < size ? rest.len : size;
     const sp_pg_msg msg = {.type = head.type,
@@ -572,11 +585,7 @@ static void take_bytes(db_session *session, sp_span bytes)
     } else {
         sp_buf_span(carry, bytes);
         size_t used = take(session, sp_buf_borrow(carry));
-        sp_buf_drop(carry, used);
-        if (carry->len == 0) {
-            sp_buf_done(carry);
-            *carry = sp_buf_make(CARRY_MAX_BYTES);
-        }
+        sp_buf_shed(carry, used);
     }
     if (sp_failed(sp_buf_error(carry)) && session->at == DB_AT_OPEN) {
         out_of_step(session, "the gate has no memory left for this result");

@@ -12,6 +12,7 @@ enum {
     TURN_US = 2000,   /* so long one client is judged: then it is the turn of others */
     ROUND_US = 20000, /* so long all are, before a long text is begun */
     LONG_BYTES = 65536,
+    FLIGHTS_EACH = 64, /* that a connection may always have */
     SYNCS_KEPT_BYTES = 64 * SP_PG_HEAD_BYTES,
     SMALL_MAX_BYTES =
         10000 - 4,              /* Describe, Execute, Close, Sync, CopyFail: as the server has it */
@@ -190,6 +191,19 @@ static step drop(db_session *session, const sp_pg_head *head, sp_span rest, size
     return TOOK;
 }
 
+/* Before all of it is here. */
+static step refuse_unread(db_session *session, db_run *run, const sp_pg_head *head, sp_span rest,
+                          const db_refusal *refusal, size_t *ret_used)
+{
+    db_judge_unjudged(session, refusal);
+    if (sp_failed(refuse(session, run, head->type, refusal))) {
+        out_of_step(session, "the gate has no memory left for this statement");
+        return STOP;
+    }
+    session->is_unsynced = head->type == 'P';
+    return drop(session, head, rest, ret_used);
+}
+
 static step too_long(db_session *session, db_run *run, const sp_pg_head *head, sp_span rest,
                      size_t *ret_used)
 {
@@ -199,13 +213,7 @@ static step too_long(db_session *session, db_run *run, const sp_pg_head *head, s
               "the %s is longer than the gate judges (%u of at most %u bytes)",
               calls ? "function call" : "statement", (unsigned)head->body_len,
               calls ? (unsigned)CALL_MAX_BYTES : (unsigned)DB_STATEMENT_MAX_BYTES);
-    db_judge_unjudged(session, &refusal);
-    if (sp_failed(refuse(session, run, head->type, &refusal))) {
-        out_of_step(session, "the gate has no memory left for this statement");
-        return STOP;
-    }
-    session->is_unsynced = head->type == 'P';
-    return drop(session, head, rest, ret_used);
+    return refuse_unread(session, run, head, rest, &refusal, ret_used);
 }
 
 /* How much of a body must be there before it is judged; UINT32_MAX: it is never taken. */
@@ -224,6 +232,20 @@ static uint32_t wanted(const sp_pg_head *head)
     }
 }
 
+/* The rest of it is waited for, where there is room. */
+static step gather(db_session *session, db_run *run, const sp_pg_head *head, sp_span rest,
+                   size_t *ret_used)
+{
+    size_t cap = session->front_carry.cap;
+    size_t more = head->body_len > cap ? head->body_len - cap : 0;
+    if (wanted(head) <= DB_SMALL_BYTES || more == 0 || db_share_fits(session, more)) {
+        return MORE;
+    }
+    db_refusal refusal;
+    db_share_refuse(&refusal);
+    return refuse_unread(session, run, head, rest, &refusal, ret_used);
+}
+
 static step one_message(db_session *session, db_run *run, const sp_pg_head *head, sp_span rest,
                         size_t *ret_used)
 {
@@ -236,7 +258,7 @@ static step one_message(db_session *session, db_run *run, const sp_pg_head *head
         return STOP;
     }
     if (rest.len < SP_PG_HEAD_BYTES + (size_t)want) {
-        return MORE;
+        return gather(session, run, head, rest, ret_used);
     }
     const sp_pg_msg msg = {.type = head->type,
                            .whole = want == head->body_len,
@@ -369,6 +391,13 @@ static bool is_alone(const db_session *session)
            db_flights_is_alone(session);
 }
 
+/* Too many messages wait for answers: others wait for these. */
+static bool is_full(db_session *session)
+{
+    uint32_t count = session->flights.count;
+    return count >= DB_FLIGHTS_MAX || (count >= FLIGHTS_EACH && !db_share_fits(session, 0));
+}
+
 static step next(db_session *session, db_run *run, sp_span rest, size_t *ret_used)
 {
     if (session->front_left > 0) {
@@ -378,7 +407,7 @@ static step next(db_session *session, db_run *run, sp_span rest, size_t *ret_use
         session->full = true;
         return STOP;
     }
-    if (session->flights.count >= DB_FLIGHTS_MAX) {
+    if (is_full(session)) {
         ask_for_answers(session, run); /* they make room */
         return STOP;
     }
@@ -424,11 +453,7 @@ static size_t take(db_session *session, sp_span in)
 static void take_carry(db_session *session)
 {
     size_t used = take(session, sp_buf_borrow(&session->front_carry));
-    sp_buf_drop(&session->front_carry, used);
-    if (session->front_carry.len == 0) {
-        sp_buf_done(&session->front_carry);
-        session->front_carry = sp_buf_make(CARRY_MAX_BYTES);
-    }
+    sp_buf_shed(&session->front_carry, used);
 }
 
 static void take_bytes(db_session *session, sp_span bytes)
@@ -462,10 +487,10 @@ static bool is_crowded(db_session *session)
     return !sp_failed(sp_timer_set(db_here.loop, &session->timer, DB_CROWDED_US));
 }
 
-static bool may_read(const db_session *session)
+static bool may_read(db_session *session)
 {
     return session->at == DB_AT_OPEN && !session->front_ended && session->back->cancel == NULL &&
-           !db_stream_is_stuck(&session->back->stream) && session->flights.count < DB_FLIGHTS_MAX &&
+           !db_stream_is_stuck(&session->back->stream) && !is_full(session) &&
            (!session->waits || session->resumed) && !is_alone(session);
 }
 
@@ -507,7 +532,7 @@ void db_pump_front(db_session *session)
         }
         take_bytes(session, bytes);
     }
-    session->full = session->full || session->flights.count >= DB_FLIGHTS_MAX;
+    session->full = session->full || is_full(session);
 }
 
 /* ---- what is not read ---- */
@@ -531,7 +556,8 @@ db_rest db_pump_front_rest(db_session *session)
     }
     carry->max_bytes = CARRY_MAX_BYTES;
     sp_err err = session->front_read ? sp_fail(SP_ECLOSED) : sp_ok();
-    while (!sp_failed(err) && carry->len + DB_CHUNK_BYTES <= CARRY_MAX_BYTES) {
+    while (!sp_failed(err) && carry->len + DB_CHUNK_BYTES <= CARRY_MAX_BYTES &&
+           db_share_fits(session, DB_CHUNK_BYTES)) {
         sp_span bytes = SP_SPAN_EMPTY;
         err = db_stream_receive(&session->front, &bytes);
         sp_buf_span(carry, bytes);

@@ -455,6 +455,8 @@ static db_verdict on_description(db_session *session, db_note *note, const sp_pg
                   "the gate has no room left to keep the description of this answer: prepared "
                   "statements and portals of this connection hold too much");
         snprintf(refusal->hint, sizeof(refusal->hint), "Close some of them: DEALLOCATE, CLOSE.");
+    } else if (err.code == SP_EDENIED) {
+        db_share_refuse(refusal);
     } else {
         db_refuse(refusal, "0A000", SP_REASON_UNPARSED,
                   "the description of the answer cannot be read");

@@ -259,6 +259,7 @@ void db_session_drop(db_session *session)
     db_login_give_up(session);
     sp_timer_clear(db_here.loop, &session->timer);
     sp_loop_undefer(db_here.loop, &session->again);
+    db_share_leave(session);
     db_flights_done(session);
     db_judge_gone(session);
     db_place_leave(&session->attended);
@@ -586,11 +587,8 @@ void db_session_kill(uint64_t connection, sp_span reason)
 
 /* ---- the pump ---- */
 
-void db_pump(db_session *session)
+static void pump(db_session *session)
 {
-    if (session->at != DB_AT_OPEN) {
-        return;
-    }
     if (db_stream_is_open(&session->front) && sp_failed(db_stream_flush(&session->front))) {
         session->front_ended = true;
     }
@@ -608,6 +606,14 @@ void db_pump(db_session *session)
     }
     if (session->at == DB_AT_OPEN && session->front_ended) {
         db_session_leave(session);
+    }
+}
+
+void db_pump(db_session *session)
+{
+    if (session->at == DB_AT_OPEN) {
+        pump(session);
+        db_share_count(session);
     }
 }
 

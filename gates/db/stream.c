@@ -183,12 +183,7 @@ sp_err db_stream_flush(db_stream *stream)
         stream->broken = errno != EAGAIN && errno != EINTR && errno != ENOTCONN;
         return stream->broken ? sp_fail(SP_ECLOSED) : sp_ok();
     }
-    if ((size_t)len == stream->out.len) {
-        sp_buf_done(&stream->out); /* an idle connection holds no buffer */
-        stream->out = sp_buf_make(DB_STREAM_OUT_MAX_BYTES);
-    } else {
-        sp_buf_drop(&stream->out, (size_t)len);
-    }
+    sp_buf_shed(&stream->out, (size_t)len); /* an idle connection holds no buffer */
     return sp_ok();
 }
 

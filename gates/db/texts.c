@@ -172,7 +172,7 @@ static void note_run(db_session *session, db_note *note)
 }
 
 /* Hung on a note that will not be needed: it does not run. */
-static db_verdict drop_note(db_session *session, db_note *note, db_refusal *refusal)
+static db_verdict drop_note(db_session *session, db_note *note, sp_err err, db_refusal *refusal)
 {
     if (note != NULL) {
         const db_end end = {.how = DB_END_SKIPPED};
@@ -187,7 +187,8 @@ static db_verdict drop_note(db_session *session, db_note *note, db_refusal *refu
         sp_gate_snapshot_unref(note->ruling.snapshot);
         sp_free(note);
     }
-    return no_memory(refusal);
+    db_names_refuse(err, "prepared statements and cursors", refusal);
+    return DB_REFUSE;
 }
 
 /* An Execute of a part, or of what was fetched in parts, counts with the rest of its portal. */
@@ -390,7 +391,7 @@ db_verdict db_texts_query(db_session *session, const sp_pg_msg *msg, db_flight *
     }
     db_note *note = new_note(&ruling, shown);
     if (note == NULL || !db_masks_set(note, &masks)) {
-        return drop_note(session, note, refusal);
+        return drop_note(session, note, sp_fail(SP_ENOMEM), refusal);
     }
     note_run(session, note);
     note->runs = judgement->statement_count > 0;
@@ -403,10 +404,12 @@ db_verdict db_texts_query(db_session *session, const sp_pg_msg *msg, db_flight *
     note->ends_within = db_ends_within(session, judgement);
     db_made_things(judge, judgement);
     db_temps_note(judgement, note);
-    if (known != NULL &&
-        (sp_failed(db_made_names(session, known, note)) ||
-         sp_failed(db_names_count_text(judge, judgement, note->number, &note->count)))) {
-        return drop_note(session, note, refusal);
+    sp_err err = known == NULL ? sp_ok() : db_made_names(session, known, note);
+    if (known != NULL && !sp_failed(err)) {
+        err = db_names_count_text(judge, judgement, note->number, &note->count);
+    }
+    if (sp_failed(err)) {
+        return drop_note(session, note, err, refusal);
     }
     note_flight(session, judgement, note, flight);
     db_rows_watch(session, note, flight);
@@ -478,11 +481,12 @@ db_verdict db_texts_parse(db_session *session, const sp_pg_msg *msg, db_flight *
         verdict = no_memory(refusal);
     }
     db_named *named = NULL;
-    if (verdict == DB_PASS &&
-        sp_failed(db_names_add(&judge->names, DB_NAMED_PREPARED, parse.name, text, &named))) {
+    sp_err err = verdict == DB_PASS
+                     ? db_names_add(&judge->names, DB_NAMED_PREPARED, parse.name, text, &named)
+                     : sp_ok();
+    if (sp_failed(err)) {
         sp_free(note);
-        db_refuse(refusal, "53400", SP_REASON_LIMIT,
-                  "too many prepared statements are open, or they hold too much");
+        db_names_refuse(err, "prepared statements", refusal);
         verdict = DB_REFUSE;
     } else if (verdict == DB_PASS) {
         note->number = note->made_last = named->number;
@@ -564,7 +568,7 @@ db_verdict db_texts_execute(db_session *session, const sp_pg_msg *msg, db_flight
     }
     db_note *note = new_note(&ruling, portal->text->known->shown);
     if (note == NULL || !db_masks_set(note, &masks)) {
-        return drop_note(session, note, refusal);
+        return drop_note(session, note, sp_fail(SP_ENOMEM), refusal);
     }
     note_run(session, note);
     note->runs = true;
@@ -581,9 +585,12 @@ db_verdict db_texts_execute(db_session *session, const sp_pg_msg *msg, db_flight
                    db_spend_counts_rows(session, &ruling);
     db_made_things(judge, portal->text->known->judgement);
     db_temps_note(portal->text->known->judgement, note);
-    if (sp_failed(db_made_names(session, portal->text->known, note)) ||
-        sp_failed(count_portal(judge, &execute, portal, note))) {
-        return drop_note(session, note, refusal);
+    sp_err err = db_made_names(session, portal->text->known, note);
+    if (!sp_failed(err)) {
+        err = count_portal(judge, &execute, portal, note);
+    }
+    if (sp_failed(err)) {
+        return drop_note(session, note, err, refusal);
     }
     note_flight(session, portal->text->known->judgement, note, flight);
     db_rows_watch(session, note, flight);

@@ -66,6 +66,19 @@ void sp_buf_drop(sp_buf *buf, size_t len)
     buf->len -= len;
 }
 
+void sp_buf_shed(sp_buf *buf, size_t len)
+{
+    enum { KEPT_CAP = 256 * 1024 };
+    sp_buf_drop(buf, len);
+    if (buf->len == 0 && !sp_failed(buf->err)) {
+        sp_buf_done(buf);
+    } else if (buf->cap > KEPT_CAP && buf->len < buf->cap / 8) {
+        size_t cap = buf->cap / 4;
+        SP_IGNORE(sp_resize(&buf->ptr, cap, 1)); /* stays as large */
+        buf->cap = cap;
+    }
+}
+
 uint8_t *sp_buf_room(sp_buf *buf, size_t len)
 {
     size_t need = 0;

@@ -35,6 +35,9 @@ sp_span sp_buf_borrow(const sp_buf *buf);
 SP_MUST sp_err sp_buf_take_cstr(sp_buf *buf, char **ret_text);
 /* Drops the first len bytes. */
 void sp_buf_drop(sp_buf *buf, size_t len);
+/* The same, and gives memory back: all of it when nothing is left, and what is much more than what
+ * is left needs. */
+void sp_buf_shed(sp_buf *buf, size_t len);
 /* Room for len more bytes, to be written at the returned place and counted by sp_buf_grown(). */
 uint8_t *sp_buf_room(sp_buf *buf, size_t len);
 void sp_buf_grown(sp_buf *buf, size_t len);

@@ -11,6 +11,7 @@ import shutil
 import subprocess
 
 import psycopg2
+from memorylib import anonymous_bytes
 from officelib import WATCH_OFF, Office, descendants, free_port
 from pglib import Postgres
 
@@ -123,8 +124,4 @@ class DatabaseOffice:
 
     def worker_rss(self):
         """Anonymous memory of all workers, in bytes."""
-        total = 0
-        for pid in self.workers():
-            with open(f"/proc/{pid}/status", encoding="ascii") as file:
-                total += next(int(line.split()[1]) for line in file if line.startswith("RssAnon")) * 1024
-        return total
+        return sum(anonymous_bytes(pid) for pid in self.workers())

@@ -39,6 +39,12 @@ def _read(file, begin, end):
     return b"".join(part if part.count(0) < len(part) else b"" for part in parts)
 
 
+def anonymous_bytes(pid):
+    """Of its memory, what is of no file."""
+    with open(f"/proc/{int(pid)}/status", encoding="ascii") as file:
+        return next(int(line.split()[1]) for line in file if line.startswith("RssAnon")) * 1024
+
+
 def of_p256(secret):
     """The public point of a private number, 64 bytes; None: it is none."""
     try:

@@ -22,6 +22,30 @@ static void has_a_maximum(void **state)
     assert_span_text(sp_buf_borrow(&buf), "k");
 }
 
+static void gives_memory_back(void **state)
+{
+    (void)state;
+    enum { LARGE = 4 << 20 };
+    auto_buf sp_buf buf = sp_buf_make(LARGE);
+    for (size_t i = 0; i < LARGE / 16; i++) {
+        sp_buf_text(&buf, "0123456789abcdef");
+    }
+    assert_ok(sp_buf_error(&buf));
+    sp_buf_shed(&buf, LARGE / 2);
+    assert_int_equal(buf.len, LARGE / 2);
+    assert_int_equal(buf.cap, LARGE);
+    sp_buf_shed(&buf, LARGE / 2 - 3);
+    assert_span_text(sp_buf_borrow(&buf), "def");
+    assert_true(buf.cap <= LARGE / 4);
+    sp_buf_text(&buf, "0");
+    assert_span_text(sp_buf_borrow(&buf), "def0");
+    sp_buf_shed(&buf, 4);
+    assert_null(buf.ptr);
+    assert_int_equal(buf.cap, 0);
+    sp_buf_text(&buf, "again");
+    assert_span_text(sp_buf_borrow(&buf), "again");
+}
+
 static void writes_numbers(void **state)
 {
     (void)state;
@@ -146,6 +170,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(has_a_maximum),
+        cmocka_unit_test(gives_memory_back),
         cmocka_unit_test(writes_numbers),
         cmocka_unit_test(base64_vectors),
         cmocka_unit_test(refuses_bad_codings),

@@ -19,7 +19,12 @@
 #include "infra/proc/clock.h"
 #include "infra/proc/log.h"
 
-enum { KEEP_DAYS = 31, KEEP_S = KEEP_DAYS * SP_DAY_S, LOCKS_MAX = 16 };
+enum {
+    KEEP_DAYS = 31,
+    KEEP_S = KEEP_DAYS * SP_DAY_S,
+    LOCKS_MAX = 16,
+    LATE_MAX_S = 2 * 3600 /* what was done earlier a gate does not tell any more */
+};
 /* A year of these fits into the store's sums. */
 #define ROWS_MAX ((uint64_t)1 << 40)
 
@@ -95,7 +100,8 @@ sp_err sp_db_budgets_spent(sp_store *store, sp_span budget, uint64_t since_unix_
 
 /* What may be settled or given back has its reference; what was settled, and may be told again,
  * how it was told. */
-static sp_err add_spent(const sp_db_spending *s, sp_span budget, const spent *more, bool after)
+static sp_err add_spent(const sp_db_spending *s, sp_span budget, const spent *more,
+                        uint64_t at_unix_s, bool after)
 {
     uint64_t reference = after ? 0 : s->ask->reference;
     uint64_t telling = after ? s->ask->telling : 0;
@@ -105,7 +111,7 @@ static sp_err add_spent(const sp_db_spending *s, sp_span budget, const spent *mo
                     "reference, session, telling) VALUES ($1, $2, $3, $4, $5, $6, $7, $8)");
     sp_bind_u64(&q, s->session->person);
     sp_bind_text(&q, budget);
-    sp_bind_u64(&q, s->now_unix_s);
+    sp_bind_u64(&q, at_unix_s);
     sp_bind_u64(&q, more->statements);
     sp_bind_u64(&q, more->rows);
     sp_bind_bits(&q, reference);
@@ -391,12 +397,22 @@ static bool is_attempt(const sp_db_spend *ask)
            ask->estimated == 0;
 }
 
-/* They count as one by one: as many as there is room for. */
+/* When they were made, as far as a gate may say so. */
+static uint64_t time_of(const sp_db_spending *s)
+{
+    uint64_t now = s->now_unix_s;
+    uint64_t when = s->ask->when_unix_s;
+    uint64_t earliest = now > LATE_MAX_S ? now - LATE_MAX_S : 0;
+    return when == 0 || when > now ? now : when < earliest ? earliest : when;
+}
+
+/* They count as one by one: as many as there is room for, then. */
 static sp_err spend_attempts(const sp_db_spending *s, const sp_policy_budget *budget,
                              const char **ret_over)
 {
     spent used;
-    uint64_t since = s->now_unix_s > budget->period_s ? s->now_unix_s - budget->period_s : 0;
+    uint64_t when = time_of(s);
+    uint64_t since = when > budget->period_s ? when - budget->period_s : 0;
     if (budget->statements == 0) {
         return sp_ok();
     }
@@ -404,7 +420,7 @@ static sp_err spend_attempts(const sp_db_spending *s, const sp_policy_budget *bu
     uint64_t room = budget->statements > used.statements ? budget->statements - used.statements : 0;
     spent more = {s->ask->statements < room ? s->ask->statements : room, 0};
     *ret_over = s->ask->statements > room ? "statements" : NULL;
-    return more.statements == 0 ? sp_ok() : add_spent(s, budget->name, &more, false);
+    return more.statements == 0 ? sp_ok() : add_spent(s, budget->name, &more, when, false);
 }
 
 /* *ret_over: what would be over; then nothing is spent. */
@@ -433,8 +449,9 @@ static sp_err spend_one(const sp_db_spending *s, const sp_policy_budget *budget,
     if (*ret_over == NULL && (!after || more.rows > 0)) {
         *ret_over = sp_db_over(used.rows, more.rows, budget->rows, "rows");
     }
-    return nothing || (*ret_over != NULL && !after) ? sp_ok()
-                                                    : add_spent(s, budget->name, &more, after);
+    return nothing || (*ret_over != NULL && !after)
+               ? sp_ok()
+               : add_spent(s, budget->name, &more, s->now_unix_s, after);
 }
 
 /* Of all of the budgets; of none, when it has not run and one of them is over. */

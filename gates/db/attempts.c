@@ -2,9 +2,9 @@
  * Attempts that were refused: each counts as a statement in the budgets of its person. The gate
  * refuses by itself, so anybody can have thousands of them in a second, and core has one thread, a
  * worker one line to it. So those of one kind are summed, and told ten times a second at most,
- * while nothing else waits for the line. What could not be told within a minute is told no more:
- * core counts by the time at which it hears, and a night's attempts are not those of a moment. That
- * is an event.
+ * while nothing else waits for the line. They are told with the time of the first: what stands in a
+ * socket while core is away counts when it was done, not when core reads it. What could not be told
+ * within a minute is told no more. That is an event.
  *
  * OWNS what is summed, one list a worker. PROCESS db gate workers. TRUST the list has a maximum, a
  * session too few kinds to fill it. SPEC lib/proto/db_msg.h "SPEND".
@@ -193,7 +193,8 @@ static kind *add(const db_session *session, sp_action action, uint32_t actions)
     *one = (kind){.since_us = sp_loop_now_us(db_here.loop),
                   .spend = {.session = {session->live_slot, session->live_id},
                             .action = (uint8_t)action,
-                            .actions = actions}};
+                            .actions = actions,
+                            .when_unix_s = sp_now_unix_us() / 1000000}};
     sp_copy(one->resource, session->resource_name, sizeof(one->resource));
     return one;
 }

@@ -196,6 +196,7 @@ typedef struct {
     uint64_t carried_rows; /* of answers: they left since it was told last; `bytes` are theirs */
     uint64_t next_bytes;   /* what the answer goes on with needs so many */
     uint64_t telling;      /* afterwards: the same when it is told again; 0 = it never is */
+    uint64_t when_unix_s;  /* of refused attempts: the first of them; 0 = now */
     uint8_t wants;         /* sp_db_spend_wants */
     sp_span resource;
 } sp_db_spend;

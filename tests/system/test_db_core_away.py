@@ -243,6 +243,21 @@ def test_what_ended_while_core_stood_still_is_told(gate):
                                               if s["person"]["name"] == "ruth"] == [15])
 
 
+def test_attempts_that_stood_in_the_socket_count_when_they_were_made(gate):
+    asked = "SELECT at_unix_s, statements FROM budget_spent WHERE budget = 'five thousand attempts a while' ORDER BY at_unix_s"
+    before = gate.office.store(asked)
+    with contextlib.closing(open_as(gate, "carl")) as carl:
+        with stopped(gate):
+            began = int(time.time())
+            for _ in range(3):
+                carl.ask("DELETE FROM orders")
+                time.sleep(0.2)  # one telling stands in the socket, others wait for its answer
+            time.sleep(5)
+        late = wait_for("the attempts", 20, lambda: sum(n for _, n in gate.office.store(asked)) ==
+                        sum(n for _, n in before) + 3 and gate.office.store(asked)[len(before):])
+    assert all(began <= at <= began + 2 for at, _ in late), (began, late)
+
+
 def test_a_flood_of_attempts_is_told_to_core_in_few_words(gate):
     """Core has one thread: each telling is a transaction of its store. All of them count all the same."""
     asked = "SELECT count(*), COALESCE(SUM(statements), 0) FROM budget_spent WHERE budget = 'five thousand attempts a while'"

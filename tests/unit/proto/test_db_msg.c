@@ -117,6 +117,7 @@ static void asking_comes_back(void **state)
                          .carried_rows = 15,
                          .next_bytes = 16,
                          .telling = 17,
+                         .when_unix_s = 18,
                          .wants = 1,
                          .resource = LIT("orders-db")};
     CHECK(spend, &spend);

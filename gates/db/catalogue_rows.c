@@ -120,9 +120,10 @@ static const char others_sql[] =
     "v.relkind IN ('v', 'm') AND w.ev_class >= 16384 AND (m[1] <> 'opfuncid' OR n.nspname <> "
     "'pg_catalog');";
 static const char casts_sql[] =
-    /* casts that no extension made, and where their functions may run: where a value may be of the
-     * type of users that they are of (`keys`; 0: both types are the server's), or of one that holds
-     * it (`held`: arrays, domains, ranges, rows) */
+    /* casts that no extension made and the server did not make with a range type, and where their
+     * functions may run: where a value may be of the type of users that they are of (`keys`; 0:
+     * both types are the server's), or of one that holds it (`held`: arrays, domains, ranges, rows)
+     */
     "WITH RECURSIVE casts AS (SELECT c.castsource, c.casttarget, f.oid FROM pg_catalog.pg_cast c "
     "JOIN pg_catalog.pg_type s ON s.oid = c.castsource JOIN pg_catalog.pg_type t ON t.oid = "
     "c.casttarget CROSS JOIN LATERAL (SELECT c.castfunc WHERE c.castmethod = 'f' UNION ALL SELECT "
@@ -131,7 +132,8 @@ static const char casts_sql[] =
     "FROM "
     "pg_catalog.pg_depend d WHERE d.classid = 'pg_catalog.pg_cast'::pg_catalog.regclass AND "
     "d.objid "
-    "= c.oid AND d.deptype = 'e')), keys AS (SELECT DISTINCT CASE WHEN k.castsource >= 16384 THEN "
+    "= c.oid AND d.deptype IN ('e', 'i'))), keys AS (SELECT DISTINCT CASE WHEN k.castsource >= "
+    "16384 THEN "
     "k.castsource WHEN k.casttarget >= 16384 THEN k.casttarget ELSE 0 END AS type, n.nspname, "
     "p.proname FROM casts k JOIN pg_catalog.pg_proc p ON p.oid = k.oid JOIN "
     "pg_catalog.pg_namespace "

@@ -21,6 +21,7 @@ typedef struct {
     const List *from; /* of the query */
     sp_copy_plan *plan;
     uint32_t work;
+    unsigned stars;  /* tables all of whose columns are sent */
     const char *why; /* it is not certain; NULL = it is */
 } copying;
 
@@ -278,8 +279,11 @@ static void of_reference(copying *c, const ColumnRef *column)
                 .name = is_star ? SP_SPAN_EMPTY : string_of(last),
                 .column = SP_NONE};
     each_from(c, look_at, &s);
-    bool is_sure = is_star ? s.found > 0 && (s.qualifier.len == 0 || s.found == 1) : s.found == 1;
-    if (!is_sure) {
+    c->stars += is_star ? s.found : 0;
+    if (c->stars >
+        1) { /* names may mean others behind a lock: with one, the answer's width tells */
+        give_up(c, "COPY of masked columns with all columns of more than one table (name them)");
+    } else if (s.found != 1) {
         give_up(c, "COPY of masked columns from a query whose columns are not certain");
     } else if (!is_star) {
         add_column(c, s.column);

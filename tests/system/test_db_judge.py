@@ -398,6 +398,22 @@ def test_a_view_does_what_its_query_calls(gate):
         gate.sql("DROP VIEW v_over, v_wipes, v_ends, v_fine")
 
 
+def test_a_range_type_of_the_offices_own_is_no_cast_that_users_made(gate):
+    """The server makes a cast to its multirange with it: temporary tables, and columns of it, stay what they are."""
+    gate.sql("CREATE TYPE span AS RANGE (subtype = int4)", "CREATE TABLE spans (id int, s span)",
+             "INSERT INTO spans VALUES (1, '[2,5)')", "GRANT ALL ON spans TO op_all")
+    try:
+        with gate.connect("carl") as carl, carl.cursor() as c:
+            wait_for("the catalogue", 15, lambda: fine(carl, "SELECT id FROM public.spans"), 0.2)
+            c.execute("SELECT s FROM spans WHERE s @> 3")
+            assert c.fetchall() == [("[2,5)",)]
+            c.execute("CREATE TEMP TABLE of_spans AS SELECT id FROM spans")
+            c.execute("SELECT id FROM of_spans")
+            assert c.fetchall() == [(1,)]
+    finally:
+        gate.sql("DROP TABLE spans", "DROP TYPE span")
+
+
 def test_a_cast_that_users_made_is_a_call(gate):
     """Where a value of their type may be, the cast's function may run: nobody writes its name."""
     before = counts(gate)

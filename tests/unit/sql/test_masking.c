@@ -862,6 +862,11 @@ static void test_copy(void **state)
     plans(state, "COPY (SELECT z FROM customers c(a, b, z, d)) TO STDOUT", "refused");
     plans(state, "COPY (SELECT * FROM customers a JOIN orders b USING (id)) TO STDOUT", "refused");
     plans(state, "COPY (SELECT note, phone FROM customers, orders) TO STDOUT", "refused");
+    plans(state, "COPY (SELECT o.id, o.note, c.* FROM orders o, customers c) TO STDOUT",
+          "0:....m.");
+    plans(state, "COPY (SELECT o.*, c.* FROM orders o, customers c) TO STDOUT", "refused");
+    plans(state, "COPY (SELECT * FROM orders o, customers c) TO STDOUT", "refused");
+    plans(state, "COPY (SELECT c.*, c.* FROM customers c) TO STDOUT", "refused");
     plans(state, "COPY (SELECT ctid, phone FROM customers) TO STDOUT", "refused");
     plans(state, "COPY (UPDATE customers SET name = 'x' WHERE id = 1 RETURNING *) TO STDOUT",
           "refused");

@@ -56,9 +56,12 @@ static void add_time(limits *to, uint64_t keep_ms)
     }
 }
 
-/* Undo is one transaction: it would fail at them. */
+/* Undo is one transaction: it would fail at them where they were named. */
 static void add_strangers(limits *to, const json_t *manifest)
 {
+    const char *what = json_is_true(json_object_get(manifest, "whole"))
+                           ? "it does not come back, with all that stands on it,"
+                           : "nothing comes back";
     const json_t *strangers = json_object_get(manifest, "strangers");
     for (size_t i = 0; i < json_array_size(strangers); i++) {
         const json_t *one = json_array_get(strangers, i);
@@ -69,9 +72,9 @@ static void add_strangers(limits *to, const json_t *manifest)
         }
         add_limit(to,
                   json_sprintf("the keeper's role lacks the rights of %s, who owns %s%s: if that "
-                               "falls, nothing comes back until it is a member of that role",
+                               "falls, %s until it is a member of that role",
                                json_string_value(json_object_get(one, "owner")),
-                               json_string_value(json_object_get(one, "of")), others));
+                               json_string_value(json_object_get(one, "of")), others, what));
     }
 }
 

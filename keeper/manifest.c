@@ -378,12 +378,19 @@ static const char BESIDES[] =
     "  JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace"
     "  WHERE NOT $4::bool OR NOT pg_has_role(p.pubowner, 'USAGE')) x(of, oid, said, relation)"
     " WHERE (NOT $4::bool OR x.of = 'publication') AND x.relation IN (SELECT oid FROM picked)),"
-    /* of a whole database: who may make them again (oids of pg_publication and its members) */
+    /* of a whole database: who may make them again (oids of pg_publication, its members, pg_proc)
+     */
     "'guarded', (SELECT json_agg(json_build_object('class', x.class, 'oid', x.oid::bigint,"
     " 'publication', x.publication::bigint, 'owner', pg_get_userbyid(x.owner), 'all', x.every))"
     " FROM (SELECT 6104, oid, oid, pubowner, puballtables FROM pg_catalog.pg_publication"
     " UNION ALL SELECT 6106, r.oid, p.oid, p.pubowner, false FROM pg_catalog.pg_publication_rel r"
-    "  JOIN pg_catalog.pg_publication p ON p.oid = r.prpubid)"
+    "  JOIN pg_catalog.pg_publication p ON p.oid = r.prpubid"
+    /* in languages that are not trusted */
+    " UNION ALL SELECT 1255, f.oid, 0, f.proowner, true FROM pg_catalog.pg_proc f"
+    "  JOIN pg_catalog.pg_language l ON l.oid = f.prolang AND NOT l.lanpltrusted"
+    "  WHERE f.oid >= 16384 AND NOT EXISTS (SELECT FROM pg_catalog.pg_depend d WHERE d.objid = "
+    "f.oid"
+    "   AND d.classid = 'pg_catalog.pg_proc'::regclass AND d.deptype = 'e'))"
     "  x(class, oid, publication, owner, every) WHERE $4::bool),"
     "'schemas', (SELECT json_agg(json_build_array('pg_catalog.pg_namespace'::regclass::oid::bigint,"
     " oid::bigint, quote_ident(nspname))) FROM pg_catalog.pg_namespace WHERE oid >= 16384"

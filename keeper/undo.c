@@ -122,7 +122,8 @@ const json_t *undo_present(const undo *u, const json_t *relation)
 static const char PRESENT[] =
     "SELECT COALESCE(json_object_agg(c.oid::text, json_build_object("
     "'quoted', format('%I.%I', n.nspname, c.relname), 'kind', c.relkind,"
-    "'file', c.relfilenode::bigint, 'logged', c.relpersistence = 'p',"
+    "'ours', pg_has_role(c.relowner, 'USAGE'), 'file', c.relfilenode::bigint, 'logged', "
+    "c.relpersistence = 'p',"
     "'names', (SELECT json_object_agg(a.attnum::text, a.attname) FROM pg_catalog.pg_attribute a"
     " WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped),"
     "'later', EXISTS (SELECT FROM pg_catalog.pg_index i WHERE NOT i.indimmediate AND (i.indrelid ="
@@ -454,6 +455,7 @@ static sp_err look(undo *u)
     TRY(undo_find_equals(u));
     TRY(undo_find_grounds(u));
     TRY(undo_find_missing(u));
+    TRY(undo_leave_above(u));
     TRY(undo_hangs_find(u));
     TRY(undo_names_find(u));
     TRY(undo_check_history(u));

@@ -326,6 +326,10 @@ static obstacle look_at(const undo *u, const undo_table *t)
     if (json_is_true(json_object_get(t->now, "elsewhere"))) {
         found.why = "a part of it is a foreign table, which another server has to answer for";
     }
+    if (json_is_false(json_object_get(t->now, "ours")) &&
+        (undo_is_unlogged(t) || has_columns(t, undo_is_lost) || has_columns(t, undo_is_retyped))) {
+        found.why = "the keeper's role lacks the rights of its owner";
+    }
     for (size_t i = 0; i < json_array_size(columns) && found.why == NULL; i++) {
         found = look_at_column(u, t, json_array_get(columns, i));
     }

@@ -9,7 +9,7 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { PG_CLASS = 1259, PG_EVENT_TRIGGER = 3466, PG_PUBLICATION_NAMESPACE = 6237 };
+enum { PG_CLASS = 1259, PG_DATABASE = 1262 };
 
 /* $1 what was beside the tables: what of it is gone. */
 static const char GONE[] =
@@ -40,7 +40,7 @@ sp_err undo_tell_beside(undo *u)
     return sp_ok();
 }
 
-/* $1 publications and what was in them: those that the keeper's role cannot make. */
+/* $1 publications, what was in them, functions: those that the keeper's role cannot make. */
 static const char ABOVE[] =
     "SELECT COALESCE(json_object_agg(j.class::text || ' ' || j.oid::text, true), '{}'::json)::text"
     " FROM json_to_recordset($1::json) AS j(class bigint, oid bigint, publication bigint,"
@@ -61,15 +61,66 @@ sp_err undo_find_above(undo *u)
     return err;
 }
 
-bool undo_is_above(const undo *u, const keep_toc_entry *entry)
+/* Those that superusers alone make: access methods, foreign data wrappers, operator classes and
+ * families, event triggers, parsers and templates of text search, schemas of publications. */
+static bool is_of_superusers(uint32_t catalog)
+{
+    static const uint32_t those[] = {2328, 2601, 2616, 2753, 3466, 3601, 3764, 6237};
+    bool is = false;
+    for (size_t i = 0; i < SP_COUNT(those); i++) {
+        is = is || those[i] == catalog;
+    }
+    return is;
+}
+
+static bool is_above(const undo *u, const keep_toc_entry *entry)
 {
     const char *is_super = PQparameterStatus(u->conn, "is_superuser");
-    bool is_needed =
-        entry->catalog == PG_EVENT_TRIGGER || entry->catalog == PG_PUBLICATION_NAMESPACE;
     char key[32];
     snprintf(key, sizeof(key), "%u %u", entry->catalog, entry->oid);
     return json_object_get(u->above, key) != NULL ||
-           (is_needed && (is_super == NULL || strcmp(is_super, "on") != 0));
+           (is_of_superusers(entry->catalog) && (is_super == NULL || strcmp(is_super, "on") != 0));
+}
+
+/* Roles that the keeper's is no member of; no other role's name ends like theirs, so that an
+ * entry's end tells its owner. */
+static const char STRANGERS[] =
+    "SELECT ' ' || r.rolname FROM pg_catalog.pg_roles r WHERE NOT pg_has_role(r.oid, 'USAGE')"
+    " AND NOT EXISTS (SELECT FROM pg_catalog.pg_roles o WHERE pg_has_role(o.oid, 'USAGE')"
+    " AND right(o.rolname, length(r.rolname) + 1) = ' ' || r.rolname)";
+
+static bool is_strangers(const keep_toc_entry *entry, const PGresult *strangers)
+{
+    bool is = false;
+    for (int i = 0; i < PQntuples(strangers) && entry->catalog != PG_DATABASE; i++) {
+        is = is || sp_span_ends(entry->rest, sp_span_cstr(keep_value(strangers, i, 0)));
+    }
+    return is;
+}
+
+sp_err undo_leave_above(undo *u)
+{
+    auto_result PGresult *strangers = NULL;
+    bool whole = json_is_true(json_object_get(u->manifest, "whole")) && !u->another;
+    sp_span rest = sp_buf_borrow(&u->toc);
+    keep_toc_entry entry;
+    if (!undo_verb_is(u, "DROP ALTER")) {
+        return sp_ok();
+    }
+    TRY(keep_exec(u->job, u->conn, STRANGERS, 0, NULL, &strangers));
+    while (keep_toc_next(&rest, &entry)) {
+        if (entry.catalog == 0 || !undo_is_missing(u, entry.catalog, entry.oid)) {
+            continue;
+        }
+        if (is_above(u, &entry)) {
+            TRY(undo_leave_entry(u, &entry,
+                                 "the keeper's role may not make it; let its owner, or a "
+                                 "superuser, add it"));
+        } else if (whole && undo_is_wanted(u, &entry) && is_strangers(&entry, strangers)) {
+            TRY(undo_leave_entry(u, &entry, "the keeper's role lacks the rights of its owner"));
+        }
+    }
+    return undo_leave_done(u);
 }
 
 /* Default privileges, rules, triggers, policies, event triggers, publications and what is in them.

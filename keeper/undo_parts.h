@@ -141,10 +141,11 @@ void undo_forget(undo *u, const keep_toc_entry *entry);
 SP_MUST sp_err undo_tell_beside(undo *u);
 /* Looks which tables are there without columns that they had. */
 void undo_find_lessened(undo *u);
-/* Looks which publications, and what was in them, the keeper's role cannot make. */
+/* Looks which publications, what was in them, and functions the keeper's role cannot make. */
 SP_MUST sp_err undo_find_above(undo *u);
-/* One of them, or what only a superuser makes while the keeper's role is none. */
-bool undo_is_above(const undo *u, const keep_toc_entry *entry);
+/* Leaves out, and tells, what the keeper's role may not make: one of them, what superusers alone
+ * make, and, of a whole database, what belongs to roles that it is no member of. */
+SP_MUST sp_err undo_leave_above(undo *u);
 /* The entry of one of them. */
 bool undo_is_lessened(const undo *u, const keep_toc_entry *entry);
 /* A policy, a trigger and the like: while all that it stands on is there, another may have dropped

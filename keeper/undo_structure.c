@@ -171,7 +171,7 @@ static void note_light(undo *u, const uint32_t *lessened, size_t count)
         uint32_t id = 0;
         bool falls = false;
         bool missing = entry.catalog != 0 && undo_stands_on_others(u, &entry) &&
-                       !undo_is_above(u, &entry) && undo_is_missing(u, entry.catalog, entry.oid);
+                       undo_is_missing(u, entry.catalog, entry.oid);
         while (missing && !falls && keep_toc_next_id(&depends, &id)) {
             falls = is_missing_id(u, id) || has_id(lessened, count, id);
         }
@@ -199,7 +199,7 @@ static sp_err note_ids(undo *u)
             u->missing_ids[u->missing_ids_count++] = entry.id;
         }
         if (entry.catalog != 0 && !is_unseen(u, &entry) && !undo_stands_on_others(u, &entry) &&
-            !undo_is_above(u, &entry) && undo_is_missing(u, entry.catalog, entry.oid)) {
+            undo_is_missing(u, entry.catalog, entry.oid)) {
             u->missing_ids[u->missing_ids_count++] = entry.id;
         }
         if (undo_is_lessened(u, &entry)) {
@@ -347,8 +347,7 @@ bool undo_is_wanted(const undo *u, const keep_toc_entry *entry)
         return false;
     }
     if (entry->catalog != 0) {
-        return undo_is_missing(u, entry->catalog, entry->oid) && !is_others(u, entry) &&
-               !undo_is_above(u, entry);
+        return undo_is_missing(u, entry->catalog, entry->oid) && !is_others(u, entry);
     }
     if (entry->oid != 0) { /* TABLE DATA */
         return undo_is_missing(u, PG_CLASS, entry->oid);
@@ -514,9 +513,6 @@ static void tell_left(undo *u)
         } else if (is_unseen(u, &entry) && undo_is_missing(u, entry.catalog, entry.oid)) {
             why = "it is not put back, because the functions that it calls would run with the "
                   "keeper's rights; let its owner add it";
-        } else if (undo_is_above(u, &entry) && undo_is_missing(u, entry.catalog, entry.oid)) {
-            why = "it is not put back, because the keeper's role may not make it; let its owner, "
-                  "or a superuser, add it";
         } else if (entry.catalog != 0 && undo_is_missing(u, entry.catalog, entry.oid) &&
                    is_others(u, &entry)) {
             why = "it is not put back, because all that it stands on is there: others may have "

@@ -4,10 +4,13 @@
 OWNS a server and a keeper. PROCESS tests. TRUST none. SPEC keeper/README.md.
 """
 
+import os
+
 import pytest
 
 from keeper_client import UNDO
 from keeperlib import keep, server_and_keeper, undo
+from officelib import ROOT
 from vault_client import ECONFLICT
 
 ROLES = """
@@ -112,3 +115,37 @@ def test_who_may_make_things_in_a_schema_gets_his_own_back(keeper, server):
     server.sql("DROP SCHEMA shop CASCADE", "orders")
     assert undo(keeper, server, 6, "DROP", whole=True)["complete"]
     assert image(server) == before
+
+
+# ---- what tells the gate of definitions (packaging/postgres) ----
+
+OLD = """CREATE FUNCTION public.sallyport_catalogue_changed() RETURNS event_trigger LANGUAGE plpgsql SET search_path = pg_catalog AS $$ BEGIN NOTIFY sallyport_catalogue; END $$;
+         CREATE EVENT TRIGGER sallyport_catalogue ON ddl_command_end EXECUTE FUNCTION public.sallyport_catalogue_changed()"""
+TELLS = "SELECT evtfoid::regproc || ' ' || pg_get_userbyid(nspowner) FROM pg_event_trigger, pg_proc p, pg_namespace n WHERE p.oid = evtfoid AND n.oid = pronamespace"
+
+
+def install(server):
+    server.run("psql", "-XAtq", "-v", "ON_ERROR_STOP=1", "-d", "orders", "-f", os.path.join(ROOT, "packaging", "postgres", "sallyport-catalogue.sql"))
+
+
+def test_what_tells_the_gate_does_not_fall_with_it(keeper, server):
+    server.sql("ALTER SCHEMA public OWNER TO owner; CREATE SCHEMA sallyport AUTHORIZATION clerk;" + OLD, "orders")
+    install(server)
+    install(server)
+    assert server.sql(TELLS, "orders") == f"sallyport.catalogue_changed {server.sql('SELECT current_user')}"
+    assert server.sql("SELECT count(*) FROM pg_proc WHERE proname = 'sallyport_catalogue_changed'", "orders") == "0"
+    keep(keeper, server, 7, "DROP CASCADE", whole=True)
+    server.sql("SET ROLE owner; DROP SCHEMA public CASCADE", "orders")
+    assert undo(keeper, server, 7, "DROP CASCADE", whole=True)["complete"]
+    assert server.sql("SELECT count(*), count(evtname) FROM public.things, pg_event_trigger", "orders") == "3|3"
+
+
+def test_an_old_one_falls_with_it_and_keeps_nothing_else_away(keeper, server):
+    server.sql("ALTER SCHEMA public OWNER TO owner;" + OLD, "orders")
+    keep(keeper, server, 8, "DROP CASCADE", whole=True)
+    server.sql("SET ROLE owner; DROP SCHEMA public CASCADE", "orders")
+    report = undo(keeper, server, 8, "DROP CASCADE", whole=True)
+    assert report["complete"] is False and server.sql("SELECT count(*) FROM public.things", "orders") == "3"
+    assert sum("it is not put back, because the keeper's role" in one for one in report["told"]) == 2, report
+    install(server)
+    assert server.sql(TELLS, "orders").startswith("sallyport.catalogue_changed ")

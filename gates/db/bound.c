@@ -19,7 +19,8 @@ enum {
     OID_TEXT = 25,
     OID_JSON = 114,
     OID_BPCHAR = 1042,
-    OID_VARCHAR = 1043
+    OID_VARCHAR = 1043,
+    OID_FIRST_OF_USERS = 16384
 };
 
 /* ---- values ---- */
@@ -84,14 +85,19 @@ static uint32_t type_of(const sp_pg_parse *types, uint16_t at)
     return at < types->type_count ? oid : 0;
 }
 
-bool db_types_fit(const db_session *session, const sp_pg_parse *parse, db_refusal *refusal)
+bool db_types_fit(const db_session *session, const sp_sql_judgement *judgement,
+                  const sp_pg_parse *parse, db_refusal *refusal)
 {
     const sp_sql_catalogue *now = db_session_judge(session)->catalogue->now;
+    bool defines = (judgement->flags & (SP_SQL_IS_DDL | SP_SQL_IS_CREATE_TEMP)) != 0;
     sp_reader in = sp_reader_of(parse->types);
     for (uint32_t i = 0; i < parse->type_count; i++) {
-        if (now != NULL && sp_sql_catalogue_is_cast(now, sp_read_u32(&in))) {
-            db_refuse(refusal, "0A000", SP_REASON_UNPARSED,
-                      "a parameter of a type for which users made casts");
+        uint32_t type = sp_read_u32(&in);
+        bool may_be_row = defines && type >= OID_FIRST_OF_USERS;
+        if (may_be_row || (now != NULL && sp_sql_catalogue_is_cast(now, type))) {
+            db_refuse(refusal, "0A000", SP_REASON_UNPARSED, "a parameter of a type %s",
+                      may_be_row ? "that may be a temporary table's, in what makes a table"
+                                 : "for which users made casts");
             snprintf(refusal->hint, sizeof(refusal->hint),
                      "Leave its type to the server and cast it in the statement.");
             return false;

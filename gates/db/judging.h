@@ -353,8 +353,10 @@ sp_hash db_run_hash(const db_run_ask *run);
 /* The same for people. */
 void db_run_write(const db_run_ask *run, sp_buf *out);
 /* No parameter that a Parse declares is of a type for which users made casts: which of them run
- * would stand nowhere in the text. False with a refusal. */
-bool db_types_fit(const db_session *session, const sp_pg_parse *parse, db_refusal *refusal);
+ * would stand nowhere in the text. Nor of one that may be a temporary table's, where a table is
+ * made of it. False with a refusal. */
+bool db_types_fit(const db_session *session, const sp_sql_judgement *judgement,
+                  const sp_pg_parse *parse, db_refusal *refusal);
 /* A value as SQL would have it. */
 void db_literal_write(sp_buf *out, sp_span value);
 

@@ -445,7 +445,8 @@ db_verdict db_texts_parse(db_session *session, const sp_pg_msg *msg, db_flight *
         return DB_REFUSE;
     }
     if (!db_means_fits(judge, parse.name, refusal) ||
-        !db_means_fits_text(judge, judgement, refusal) || !db_types_fit(session, &parse, refusal)) {
+        !db_means_fits_text(judge, judgement, refusal) ||
+        !db_types_fit(session, judgement, &parse, refusal)) {
         return DB_REFUSE;
     }
     db_ruling ruling = db_ruling_none();

@@ -554,9 +554,7 @@ static bool walk_of_relation(walker *w, const Node *node)
 bool walk_definition(walker *w, const Node *node)
 {
     bool known = true;
-    if (walk_is_lasting(w, node)) {
-        forbid_temporary_types(w, node);
-    }
+    forbid_standing_on_temporary(w, node);
     switch ((int)nodeTag(node)) {
     case T_CreateStmt:
         walk_create(w, AS(CreateStmt, node));

@@ -18,7 +18,7 @@
 
 /* The server cuts longer names, at the end of a character: its encoding may not be that of the
  * text, so anywhere from the lesser on. */
-enum { NAME_CUT_BYTES = 60, OIDS_OF_SERVER = 16383 };
+enum { NAME_CUT_BYTES = 60, OIDS_OF_SERVER = 16383, ROWS_MAX = 32 };
 
 /* pg_type of PostgreSQL 15 but for arrays and rows, in the order of bytes. */
 static const char *const server_types[] = {
@@ -252,10 +252,79 @@ typedef struct {
     bool is_any;    /* it may name something temporary whatever it says */
     bool is_typed;  /* what stands there is a value, if it is a constant */
     bool is_domain;
-    bool is_function; /* it stands on the relations of its body, too */
+    bool is_function;       /* it stands on the relations of its body, too */
+    bool is_target;         /* what stands there is all of an item of a SELECT's list */
+    sp_span rows[ROWS_MAX]; /* the names in a query by which rows of what may be temporary go */
+    uint32_t row_count;
     uint32_t depth;
     uint32_t nodes;
 } lasting;
+
+typedef void step(lasting *l, const Node *node);
+
+static void each_child(lasting *l, const Node *node, step *each)
+{
+    if (l->depth >= SP_SQL_DEPTH_MAX || ++l->nodes > SP_SQL_NODES_MAX || walk_is_spent(l->w)) {
+        walk_fault(l->w, SP_SQL_TOO_COMPLEX, "a definition that is too deep or too long");
+        return;
+    }
+    l->depth++;
+    const List *list = is_list(node) ? AS(List, node) : NIL;
+    for (int i = 0; i < list_length(list); i++) {
+        each(l, (const Node *)list_nth(list, i));
+    }
+    const node_shape *shape = shape_of(nodeTag(node));
+    for (unsigned i = 0; list == NIL && i < shape->count; i++) {
+        each(l, shape_child(node, shape, i));
+    }
+    l->depth--;
+}
+
+/* ---- rows as one value, of which a query may make a column ---- */
+
+static bool may_be_any_temporary(const walker *w, const RangeVar *name)
+{
+    bool is_renamed = w->room->is_temp_renamed || w->context->is_temp_renamed;
+    return may_be_temporary(w, name) || (is_renamed && name->schemaname == NULL);
+}
+
+static void find_rows(lasting *l, const Node *node)
+{
+    if (node == NULL || walk_failed(l->w)) {
+        return;
+    }
+    if (nodeTag(node) == T_RangeVar && may_be_any_temporary(l->w, AS(RangeVar, node))) {
+        const RangeVar *from = AS(RangeVar, node);
+        if (l->row_count == ROWS_MAX) {
+            walk_fault(l->w, SP_SQL_TOO_COMPLEX, "a table made of more than %d temporary ones",
+                       ROWS_MAX);
+            return;
+        }
+        l->rows[l->row_count++] =
+            text_of(from->alias != NULL ? from->alias->aliasname : from->relname);
+    }
+    each_child(l, node, find_rows);
+}
+
+/* "s" and "s.*" of FROM scratch s, but where that stands for all of its columns. */
+static bool takes_row(const lasting *l, const ColumnRef *column)
+{
+    int count = list_length(column->fields);
+    bool is_star = nodeTag(llast(column->fields)) == T_A_Star;
+    if (is_star ? count < 2 || l->is_target : count > 1) {
+        return false;
+    }
+    sp_span name = string_of((const Node *)list_nth(column->fields, is_star ? count - 2 : 0));
+    walk_works(l->w, l->row_count / 8);
+    for (uint32_t i = 0; i < l->row_count; i++) {
+        if (sp_span_eq(l->rows[i], name)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* ---- what names something ---- */
 
 /* A blank is no name. */
 static bool may_name_temporary(const lasting *l, const Node *constant)
@@ -282,6 +351,11 @@ static bool names_temporary(const lasting *l, const Node *node)
         return walk_may_be_temporary_type(l->w, AS(TypeName, node));
     case T_RangeVar:
         return l->is_function && may_be_temporary(l->w, AS(RangeVar, node));
+    case T_TableLikeClause: /* what its columns and indexes are computed by is copied */
+        return l->is_stored && AS(TableLikeClause, node)->options != 0 &&
+               may_be_any_temporary(l->w, AS(TableLikeClause, node)->relation);
+    case T_ColumnRef:
+        return takes_row(l, AS(ColumnRef, node));
     case T_A_Const:
         return may_name_temporary(l, node);
     default:
@@ -310,20 +384,32 @@ static bool holds_nothing(const lasting *l, const Node *node)
     }
 }
 
+static const char *what_of(NodeTag tag)
+{
+    switch ((int)tag) {
+    case T_TypeName:
+        return "a type that may be a temporary table's (name its schema)";
+    case T_ColumnRef:
+        return "a row of a temporary table as one value (name its columns)";
+    case T_TableLikeClause:
+        return "LIKE ... INCLUDING of a temporary table";
+    default:
+        return "a relation that may be temporary (name its schema)";
+    }
+}
+
 static void forbid(const lasting *l, NodeTag tag)
 {
-    if (tag == T_A_Const) {
-        walk_fault(
-            l->w, SP_SQL_FORBIDDEN,
-            "a constant without a type that may name something temporary, with which what is "
-            "defined would go (write 'x'::text, or %s),",
-            l->is_any ? "define it in a session without temporary tables"
-                      : "the name of what it is");
+    if (tag != T_A_Const) {
+        walk_fault(l->w, SP_SQL_FORBIDDEN, "%s, with which something that lasts would go",
+                   what_of(tag));
         return;
     }
-    walk_fault(l->w, SP_SQL_FORBIDDEN, "%s with which something that lasts would go",
-               tag == T_TypeName ? "a type that may be a temporary table's (name its schema),"
-                                 : "a relation that may be temporary (name its schema),");
+    walk_fault(l->w, SP_SQL_FORBIDDEN,
+               "a constant without a type that may name something temporary, with which what is "
+               "defined would go (write 'x'::text, or %s),",
+               l->is_any ? "define it in a session without temporary tables"
+                         : "the name of what it is");
 }
 
 static void look(lasting *l, const Node *node)
@@ -331,44 +417,22 @@ static void look(lasting *l, const Node *node)
     if (node == NULL || walk_failed(l->w)) {
         return;
     }
-    if (l->depth >= SP_SQL_DEPTH_MAX || ++l->nodes > SP_SQL_NODES_MAX || walk_is_spent(l->w)) {
-        walk_fault(l->w, SP_SQL_TOO_COMPLEX, "a definition that is too deep or too long");
+    if (is_list(node)) {
+        each_child(l, node, look);
         return;
     }
-    l->depth++;
-    if (is_list(node)) {
-        const List *list = (const List *)(const void *)node;
-        for (int i = 0; i < list_length(list); i++) {
-            look(l, (const Node *)list_nth(list, i));
-        }
-    } else if (names_temporary(l, node)) {
+    if (names_temporary(l, node)) {
         forbid(l, nodeTag(node));
-    } else {
-        const node_shape *shape = shape_of(nodeTag(node));
-        const lasting outside = *l;
-        l->is_stored = l->is_stored && !holds_nothing(l, node);
-        l->is_typed = types_constants(l, node);
-        for (unsigned i = 0; i < shape->count; i++) {
-            look(l, shape_child(node, shape, i));
-        }
-        l->is_stored = outside.is_stored;
-        l->is_typed = outside.is_typed;
+        return;
     }
-    l->depth--;
-}
-
-void forbid_temporary_types(walker *w, const Node *node)
-{
-    NodeTag tag = nodeTag(node);
-    bool is_table_of_rows =
-        tag == T_SelectStmt ||
-        (tag == T_CreateTableAsStmt && AS(CreateTableAsStmt, node)->objtype != OBJECT_MATVIEW);
-    lasting l = {.w = w,
-                 .is_stored = !is_table_of_rows,
-                 .is_any = has_temporary(w),
-                 .is_function = tag == T_CreateFunctionStmt,
-                 .is_domain = tag == T_CreateDomainStmt || tag == T_AlterDomainStmt};
-    look(&l, node);
+    const lasting outside = *l;
+    l->is_stored = l->is_stored && !holds_nothing(l, node);
+    l->is_typed = types_constants(l, node);
+    l->is_target = nodeTag(node) == T_ResTarget;
+    each_child(l, node, look);
+    l->is_stored = outside.is_stored;
+    l->is_typed = outside.is_typed;
+    l->is_target = outside.is_target;
 }
 
 static bool is_of_temporary(const walker *w, const RangeVar *relation)
@@ -377,9 +441,11 @@ static bool is_of_temporary(const walker *w, const RangeVar *relation)
 }
 
 /* Whether what it defines stands on what it names, and stays when the session ends. */
-bool walk_is_lasting(const walker *w, const Node *node)
+static bool is_lasting(const walker *w, const Node *node)
 {
     switch ((int)nodeTag(node)) {
+    case T_SelectStmt:
+        return !is_temporary_name(into_of(AS(SelectStmt, node))->rel);
     case T_CreateStmt:
         return !is_temporary_name(AS(CreateStmt, node)->relation);
     case T_CreateTableAsStmt:
@@ -397,5 +463,33 @@ bool walk_is_lasting(const walker *w, const Node *node)
         return false;
     default:
         return true;
+    }
+}
+
+/* Columns of a temporary table have no such type either: a table that is made of its rows would
+ * have it. */
+static bool types_columns(NodeTag tag)
+{
+    return tag == T_CreateStmt || tag == T_CreateTableAsStmt || tag == T_SelectStmt ||
+           tag == T_AlterTableStmt;
+}
+
+void forbid_standing_on_temporary(walker *w, const Node *node)
+{
+    NodeTag tag = nodeTag(node);
+    bool lasts = is_lasting(w, node);
+    bool is_of_query = tag == T_SelectStmt || tag == T_CreateTableAsStmt;
+    bool is_view =
+        tag == T_CreateTableAsStmt && AS(CreateTableAsStmt, node)->objtype == OBJECT_MATVIEW;
+    lasting l = {.w = w,
+                 .is_stored = lasts && (!is_of_query || is_view),
+                 .is_any = has_temporary(w),
+                 .is_function = tag == T_CreateFunctionStmt,
+                 .is_domain = tag == T_CreateDomainStmt || tag == T_AlterDomainStmt};
+    if (is_of_query && !is_view) {
+        find_rows(&l, node);
+    }
+    if (lasts || types_columns(tag)) {
+        look(&l, node);
     }
 }

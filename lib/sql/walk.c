@@ -57,6 +57,9 @@ static void walk_select(walker *w, const Node *node)
     const SelectStmt *outside = w->select;
     cte_scope scope;
     bool was_locking = w->is_locking;
+    if (outside == NULL && into_of(select) != NULL && !w->is_plan_only) {
+        forbid_standing_on_temporary(w, node);
+    }
     walk_enter_with(w, select->withClause, &scope);
     row_scope rows = {.items = select->fromClause, .queries = w->scope, .up = w->rows};
     w->rows = &rows;
@@ -71,7 +74,6 @@ static void walk_select(walker *w, const Node *node)
         if (is_temporary_name(made)) {
             record_made_temporary(w, made);
         } else {
-            forbid_temporary_types(w, node);
             record_made_relation(w, made, true);
             w->statement->flags |= SP_SQL_IS_DDL;
         }

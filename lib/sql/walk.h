@@ -213,10 +213,9 @@ void record_between(walker *w, bool is_not);
 bool is_server_type(sp_span name);
 /* Whether a name of a type may be that of a temporary relation's rows, or of arrays of them. */
 bool walk_may_be_temporary_type(const walker *w, const TypeName *type);
-/* Whether a definition makes something stand on what it names that stays when the session ends. */
-bool walk_is_lasting(const walker *w, const Node *node);
-/* A fault, if it names what may be temporary; is this schema the temporary one. */
-void forbid_temporary_types(walker *w, const Node *node);
+/* A fault, if a definition, or SELECT ... INTO, makes something that stays when the session ends
+ * stand on what may be temporary; if this schema is the temporary one. */
+void forbid_standing_on_temporary(walker *w, const Node *node);
 void forbid_temporary_place(walker *w, sp_span schema);
 
 /* ---- temporary.c ---- */

@@ -231,6 +231,50 @@ static void without_temporary_tables_a_constant_names_none_by_its_name(void **st
     all_are_in(state, &context, VIEW_IS, fine, SP_COUNT(fine));
 }
 
+/* a query gives a table columns of whatever type */
+static void no_table_is_made_of_rows_as_values(void **state)
+{
+    static const char *const texts[] = {
+        "CREATE TABLE made AS SELECT scratch FROM scratch",
+        "CREATE TABLE made AS SELECT scratch FROM pg_temp.scratch",
+        "CREATE TABLE made AS SELECT s AS x FROM scratch s",
+        "CREATE TABLE made AS SELECT array_agg(s) AS x FROM scratch s",
+        "CREATE TABLE made AS SELECT max(id), array_agg(s.*) AS x FROM scratch s",
+        "CREATE TABLE made AS SELECT max(pg_temp.scratch.*) AS x FROM pg_temp.scratch",
+        "CREATE TABLE made AS SELECT x FROM (SELECT coalesce(NULL, s) AS x FROM scratch s) q",
+        "CREATE TABLE made AS SELECT x FROM scratch s, LATERAL (SELECT s AS x) q",
+        "CREATE TABLE made AS WITH q AS (SELECT s AS x FROM scratch s) SELECT x FROM q",
+        "CREATE TABLE made AS WITH q AS (INSERT INTO scratch VALUES (1) RETURNING scratch) "
+        "SELECT * FROM q",
+        "CREATE TABLE made AS SELECT NULL AS x UNION ALL SELECT s FROM scratch s",
+        "CREATE TABLE made AS SELECT lag(s) OVER () FROM orders o JOIN scratch s USING (id)",
+        "CREATE TEMP TABLE other AS SELECT s AS x FROM scratch s",
+        "CREATE TEMP TABLE orders (a int); CREATE TABLE made AS SELECT orders FROM orders",
+        "SELECT s AS x INTO made FROM scratch s",
+        "SELECT s AS x INTO TEMP other FROM scratch s",
+        "SELECT NULL AS x INTO made UNION ALL SELECT s FROM scratch s",
+        "SELECT NULL AS x INTO made UNION ALL SELECT NULL::scratch",
+        "WITH q AS (SELECT s AS x FROM scratch s) SELECT NULL AS x INTO made UNION SELECT x FROM q",
+        "EXPLAIN ANALYZE CREATE TABLE made AS SELECT s AS x FROM scratch s",
+        "EXPLAIN ANALYZE SELECT s AS x INTO made FROM scratch s",
+        /* nor do temporary ones have columns that are */
+        "CREATE TEMP TABLE other (x scratch)",
+        "CREATE TEMP TABLE other AS SELECT NULL::scratch AS x",
+        "SELECT NULL::scratch AS x INTO TEMP other",
+        "ALTER TABLE scratch ADD COLUMN x scratch[]",
+        "ALTER TABLE scratch ALTER COLUMN id TYPE scratch USING NULL",
+        /* which the columns of another one are computed by */
+        "CREATE TABLE made (LIKE scratch INCLUDING GENERATED)",
+        "CREATE TABLE made (id int, LIKE pg_temp.scratch INCLUDING ALL)",
+    };
+    static const char *const renamed[] = {
+        "CREATE TABLE made AS SELECT mood FROM mood",
+        "CREATE TABLE made (LIKE mood INCLUDING ALL)",
+    };
+    all_are(state, "forbidden", texts, SP_COUNT(texts), false);
+    all_are(state, "forbidden", renamed, SP_COUNT(renamed), true);
+}
+
 static void any_name_may_be_temporary_once_one_was_renamed(void **state)
 {
     static const char *const texts[] = {"ALTER TABLE orders ADD COLUMN x mood"};
@@ -244,9 +288,19 @@ static void any_name_may_be_temporary_once_one_was_renamed(void **state)
 static void what_goes_with_it_may(void **state)
 {
     static const office_judged cases[] = {
-        {"CREATE TEMP TABLE other (x scratch)", ""},
-        {"CREATE TEMP TABLE other AS SELECT NULL::scratch AS x", ""},
-        {"ALTER TABLE scratch ADD COLUMN x scratch[]", ""},
+        {"CREATE TEMP TABLE other (x mood, y text DEFAULT 'scratch')", ""},
+        {"CREATE TEMP TABLE other AS SELECT 'scratch' AS x, s.*, s.x FROM scratch s", ""},
+        {"CREATE TABLE made AS SELECT *, s.id FROM scratch s, orders o",
+         "alter schema made; read orders"},
+        {"CREATE TABLE made AS SELECT o FROM orders o", "alter schema made; read orders"},
+        {"CREATE TABLE made AS WITH q AS (INSERT INTO scratch VALUES (1) RETURNING id) SELECT id "
+         "FROM q",
+         "alter schema made"},
+        {"SELECT s.id, t.* INTO made FROM scratch s, scratch t", "alter schema made"},
+        {"SELECT s, row_to_json(s.*) FROM scratch s", ""},
+        {"CREATE TABLE made (LIKE scratch)", "alter schema made"},
+        {"CREATE TEMP TABLE other (LIKE scratch INCLUDING ALL)", ""},
+        {"CREATE TABLE made (LIKE orders INCLUDING ALL)", "alter schema made; read orders"},
         {"CREATE INDEX ON scratch ((NULL::scratch IS NULL))", ""},
         {"SELECT NULL::scratch", ""},
         {"CREATE TEMP SEQUENCE numbers", ""},
@@ -289,6 +343,7 @@ int main(void)
         cmocka_unit_test(no_constant_that_is_stored_names_it),
         cmocka_unit_test(a_constant_without_a_type_may_name_anything),
         cmocka_unit_test(without_temporary_tables_a_constant_names_none_by_its_name),
+        cmocka_unit_test(no_table_is_made_of_rows_as_values),
         cmocka_unit_test(any_name_may_be_temporary_once_one_was_renamed),
         cmocka_unit_test(what_goes_with_it_may),
     };

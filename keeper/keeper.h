@@ -176,10 +176,11 @@ typedef struct {
 } keep_place;
 SP_MUST sp_err keep_position(keep_job *job, PGconn *conn, keep_place *ret_place);
 
-/* ---- keep.c, undo.c: the jobs ---- */
+/* ---- keep.c, undo.c, beside.c: the jobs ---- */
 SP_MUST sp_err keep_run_keep(keep_job *job);
 SP_MUST sp_err keep_run_estimate(keep_job *job);
 SP_MUST sp_err keep_run_undo(keep_job *job, bool try);
+SP_MUST sp_err keep_run_beside(keep_job *job, bool try);
 /* Opens a keep and reads its manifest; the reader stands at the archive. */
 SP_MUST sp_err keep_open(keep_job *job, keep_reader **ret_reader, json_t **ret_manifest);
 

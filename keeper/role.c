@@ -83,6 +83,10 @@ static sp_err carry_out(keep_job *job)
         return keep_run_undo(job, false);
     case SP_KEEPER_TRY_UNDO:
         return keep_run_undo(job, true);
+    case SP_KEEPER_BESIDE:
+        return keep_run_beside(job, false);
+    case SP_KEEPER_TRY_BESIDE:
+        return keep_run_beside(job, true);
     case SP_KEEPER_FORGET:
     case SP_KEEPER_HEAR: /* is no job of its own */
     case SP_KEEPER_JOB_COUNT:
@@ -191,7 +195,7 @@ static void on_finished(uv_work_t *work, int status)
                                  .report = told(&job->report),
                                  .why = told(&job->why)};
     push_done(q->peer, &done);
-    if (job->job.kind == SP_KEEPER_UNDO) {
+    if (sp_keeper_job_lasts(job->job.kind)) {
         put_outcome(q->keeper, job, &done);
     }
     free_queued(q);
@@ -201,7 +205,7 @@ static queued *running_undo(const keeper *self, uint64_t keep)
 {
     for (size_t i = 0; i < JOBS_MAX; i++) {
         queued *q = self->running[i];
-        if (q != NULL && q->job.job.kind == SP_KEEPER_UNDO && q->job.job.keep == keep) {
+        if (q != NULL && sp_keeper_job_lasts(q->job.job.kind) && q->job.job.keep == keep) {
             return q;
         }
     }
@@ -263,7 +267,7 @@ static sp_err take_job(keeper *self, sp_peer *peer, const sp_msg *msg)
         err = sp_keeper_job_read(sp_buf_borrow(&q->job.body), &q->job.job);
     }
     q->told_as = q->job.job.job;
-    if (!sp_failed(err) && q->job.job.kind == SP_KEEPER_UNDO) {
+    if (!sp_failed(err) && sp_keeper_job_lasts(q->job.job.kind)) {
         drop_outcome(outcome_of(self, q->job.job.keep));
     }
     if (!sp_failed(err) && uv_queue_work(&self->loop, &q->work, on_work, on_finished) != 0) {
@@ -280,7 +284,7 @@ static void take(keeper *self, sp_peer *peer, const sp_msg *msg)
     sp_keeper_job job;
     sp_err err = sp_keeper_job_read(msg->body, &job);
     const queued *under_way =
-        !sp_failed(err) && job.kind == SP_KEEPER_UNDO ? running_undo(self, job.keep) : NULL;
+        !sp_failed(err) && sp_keeper_job_lasts(job.kind) ? running_undo(self, job.keep) : NULL;
     if (sp_failed(err)) {
         reply(peer, msg, err);
     } else if (job.kind == SP_KEEPER_HEAR) {
@@ -431,7 +435,7 @@ static void give_up_stuck(const keeper *self)
             continue;
         }
         keep_job *job = &self->running[i]->job;
-        bool undoes = job->job.kind == SP_KEEPER_UNDO || job->job.kind == SP_KEEPER_TRY_UNDO;
+        bool undoes = sp_keeper_job_lasts(job->job.kind) || sp_keeper_job_tries(job->job.kind);
         uint64_t still_us = undoes ? KEEP_STILL_UNDO_US : KEEP_STILL_US;
         keep_work_state state = keep_work_look(&job->work, still_us, now_us);
         if (state == KEEP_WORK_GIVEN_UP) {

@@ -328,8 +328,9 @@ sp_err undo_list(undo *u, undo_pick pick, const char *name, char path[KEEP_PATH_
 
 /* ---- the whole ---- */
 
-static sp_err write_script(undo *u)
+static sp_err write_script(void *self)
 {
+    undo *u = self;
     auto_buf sp_buf sql = sp_buf_make(UNDO_SQL_MAX_BYTES);
     TRY(undo_lock(u, true));
     sp_buf_text(&sql,
@@ -387,7 +388,7 @@ static void note_said(undo *u)
     }
 }
 
-static sp_err run_script(undo *u)
+sp_err undo_run(undo *u, sp_err (*write)(void *self), void *self)
 {
     auto_free char *info = NULL;
     TRY(keep_conninfo(u->job, NULL, &info));
@@ -409,7 +410,7 @@ static sp_err run_script(undo *u)
     TRY(sp_buf_error(&word));
     TRY(sp_fit(u->lock, sizeof(u->lock), sp_buf_borrow(&word)));
     TRY(keep_child_start(u->job, argv, true, false, &u->psql));
-    sp_err written = write_script(u);
+    sp_err written = write(self);
     bool refused = written.code == SP_ECONFLICT;
     if (sp_failed(written) && !refused) { /* psql has ended early: its own words say why */
         sp_buf_reset(&u->job->why);
@@ -445,10 +446,15 @@ static sp_err take_toc(void *self, sp_span bytes)
     return err;
 }
 
-static sp_err look(undo *u)
+sp_err undo_read_toc(undo *u)
 {
     const char *const argv[] = {KEEP_LISTING_WORDS};
-    TRY(undo_restore(u, argv, take_toc, u));
+    return undo_restore(u, argv, take_toc, u);
+}
+
+static sp_err look(undo *u)
+{
+    TRY(undo_read_toc(u));
     TRY(undo_code_events(u));
     TRY(take_made_again(u));
     TRY(read_present(u));
@@ -492,35 +498,45 @@ static sp_err run(undo *u)
     }
     TRY(err);
     TRY(look(u));
-    TRY(run_script(u));
+    TRY(undo_run(u, write_script, u));
     return undo_write_report(u);
+}
+
+undo undo_make(keep_job *job, bool try)
+{
+    return (undo){.job = job,
+                  .try_only = try,
+                  .toc = sp_buf_make(KEEP_LISTING_MAX_BYTES),
+                  .restored = json_array(),
+                  .told = json_array(),
+                  .psql = {.pid = -1, .in = -1, .out = -1, .errors = -1, .told = -1}};
+}
+
+void undo_done(undo *u)
+{
+    keep_child_done(&u->psql);
+    keep_disconnect(&u->conn);
+    sp_buf_done(&u->toc);
+    sp_free(u->missing);
+    sp_free(u->missing_ids);
+    sp_free(u->left);
+    sp_free(u->ties);
+    json_decref(u->manifest);
+    json_decref(u->present);
+    json_decref(u->above);
+    json_decref(u->renamed);
+    json_decref(u->operators);
+    json_decref(u->grounds_gone);
+    json_decref(u->lessened);
+    json_decref(u->fallen);
+    json_decref(u->restored);
+    json_decref(u->told);
 }
 
 sp_err keep_run_undo(keep_job *job, bool try)
 {
-    undo u = {.job = job,
-              .try_only = try,
-              .toc = sp_buf_make(KEEP_LISTING_MAX_BYTES),
-              .restored = json_array(),
-              .told = json_array(),
-              .psql = {.pid = -1, .in = -1, .out = -1, .errors = -1, .told = -1}};
+    undo u = undo_make(job, try);
     sp_err err = run(&u);
-    keep_child_done(&u.psql);
-    keep_disconnect(&u.conn);
-    sp_buf_done(&u.toc);
-    sp_free(u.missing);
-    sp_free(u.missing_ids);
-    sp_free(u.left);
-    sp_free(u.ties);
-    json_decref(u.manifest);
-    json_decref(u.present);
-    json_decref(u.above);
-    json_decref(u.renamed);
-    json_decref(u.operators);
-    json_decref(u.grounds_gone);
-    json_decref(u.lessened);
-    json_decref(u.fallen);
-    json_decref(u.restored);
-    json_decref(u.told);
+    undo_done(&u);
     return err;
 }

@@ -59,12 +59,19 @@ typedef struct {
     keep_child psql;
     char *ties;    /* a value: the tables that foreign keys are about to tie; NULL = none yet */
     char lock[33]; /* only with this word does psql take a command of its own */
+    const char *beside; /* the schema that rows go into as plain tables; NULL: it is an undo */
 } undo;
 
 /* Tables that are there and whose rows or columns are put back: undo_tables.h. */
 typedef struct undo_tables undo_tables;
 
 /* ---- undo.c ---- */
+undo undo_make(keep_job *job, bool try);
+void undo_done(undo *u);
+/* What the archive has, into u->toc. */
+SP_MUST sp_err undo_read_toc(undo *u);
+/* Runs psql, to whom write() gives the script; whether the server took all of it. */
+SP_MUST sp_err undo_run(undo *u, sp_err (*write)(void *self), void *self);
 typedef sp_err (*undo_take)(void *self, sp_span bytes);
 /* Runs pg_restore with these arguments over the keep and hands on what it writes. */
 SP_MUST sp_err undo_restore(undo *u, const char *const argv[], undo_take take, void *self);

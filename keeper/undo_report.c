@@ -162,6 +162,9 @@ sp_err undo_write_report(undo *u)
                             "complete", (int)(are_read && !u->leaves_out && is_complete(rows)),
                             "verb", json_object_get(u->manifest, "verb"), "restored", u->restored,
                             "rows", rows, "told", u->told);
+    if (u->beside != NULL) {
+        json_object_set_new(all, "beside", json_string(u->beside));
+    }
     if (nothing) {
         json_int_t differing = sum_of(rows, "differing");
         sp_buf_reset(&u->job->why);

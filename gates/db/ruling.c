@@ -68,6 +68,13 @@ static sp_span schema_of(const asking *a, const sp_sql_use *use)
                                  : sp_sql_catalogue_home(a->catalogue->now);
 }
 
+static uint32_t part_of(const asking *a, sp_span schema, sp_span name)
+{
+    return sp_policy_database_part(a->policy, a->session->resource, a->database, schema, name,
+                                   SP_SPAN_EMPTY)
+        .part;
+}
+
 /* A relation that the catalogue does not have: whatever of that name the path could find. */
 static sp_decision about_unknown(const asking *a, const sp_sql_use *use)
 {
@@ -75,6 +82,10 @@ static sp_decision about_unknown(const asking *a, const sp_sql_use *use)
                      ((use->flags & (SP_SQL_USE_ROWS | SP_SQL_USE_BROAD)) != 0 ||
                       sp_sql_gravity((sp_action)use->action) <= sp_sql_gravity(SP_ACTION_WRITE));
     bool may_be_any = uses_rows || (a->has_alias && use->action != SP_ACTION_ALTER);
+    if (part_of(a, use->schema, use->name) ==
+        SP_PART_CLOSED) { /* one that was made just now, too */
+        return about_part(a, (sp_action)use->action, SP_PART_CLOSED);
+    }
     if (may_be_any && (use->kind != SP_SQL_RELATION || own_schema(a, use).len == 0)) {
         return about_whole(a, (sp_action)use->action, SP_SPAN_EMPTY);
     }
@@ -94,13 +105,6 @@ static sp_decision about_unknown(const asking *a, const sp_sql_use *use)
         sp_decision decision = about_part(a, (sp_action)use->action, part.part);
         sp_decision_join(a->policy, &gravest, &decision);
     }
-}
-
-static uint32_t part_of(const asking *a, sp_span schema, sp_span name)
-{
-    return sp_policy_database_part(a->policy, a->session->resource, a->database, schema, name,
-                                   SP_SPAN_EMPTY)
-        .part;
 }
 
 /* Where policy says the same of both names, it is as any change. */

@@ -28,6 +28,7 @@ typedef struct {
     sp_ssh_command ssh;
     sp_database_part relation; /* given as the part */
     bool has_relation;
+    bool closed; /* to everybody: SP_PART_CLOSED */
 } asking;
 
 static sp_err unknown(const asking *a, const char *what, sp_span word, const name_table *known)
@@ -144,7 +145,8 @@ static bool relation_named(asking *a, sp_span text)
     a->relation = sp_policy_database_part(view, resource, database, sp_span_slice(text, 0, dot),
                                           relation, sp_span_slice(behind, next + 1, behind.len));
     a->has_relation = true;
-    a->out->part = a->relation.part;
+    a->closed = a->relation.part == SP_PART_CLOSED;
+    a->out->part = a->closed ? SP_NONE : a->relation.part;
     return true;
 }
 
@@ -318,6 +320,12 @@ static void decide_part(asking *a, sp_action action, uint32_t part, policy_asked
     policy_object object;
     one.action = action;
     one.part = part;
+    if (part == SP_PART_CLOSED) { /* graver than whatever else it does */
+        *worst = *a->out;
+        worst->action = action;
+        worst->decision = policy_closed(&a->set->view, a->out->object.resource);
+        return;
+    }
     if (policy_object_of(&a->set->view, a->out->object.resource, part, &object)) {
         decide_object(a, object, &one);
         if (graver(&one.decision, &worst->decision)) {
@@ -455,6 +463,8 @@ sp_err policy_ask(const sp_policy_set *set, const sp_policy_ask *ask, sp_diags *
         decide_statement(&a);
     } else if (!sp_failed(err) && a.command) {
         decide_command(&a);
+    } else if (!sp_failed(err) && a.closed) {
+        out.decision = policy_closed(&set->view, out.object.resource);
     } else if (!sp_failed(err)) {
         decide_object(&a, out.object, &out);
     }

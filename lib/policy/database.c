@@ -117,6 +117,12 @@ static const snap_relation *relation_of(const sp_policy *policy, const snap_data
     return NULL;
 }
 
+/* Plain tables of kept rows (keeper/beside.c): the tags of what they were do not follow them. */
+static bool is_of_kept(sp_span schema)
+{
+    return sp_span_starts(schema, SP_SPAN_LIT(SP_DATABASE_KEPT));
+}
+
 static sp_database_part whole_part(const sp_policy *policy, uint32_t part, uint8_t mask)
 {
     const snap_part *p = (const snap_part *)snap_at(policy, SNAP_PARTS) + part;
@@ -134,6 +140,9 @@ sp_database_part sp_policy_database_part(const sp_policy *policy, uint32_t resou
     }
     const snap_relation *found =
         d == NULL ? NULL : relation_of(policy, d, database, schema, relation);
+    if (is_of_kept(schema) && (found == NULL || found->schema.len == 0)) {
+        return (sp_database_part){SP_PART_CLOSED, r->class_level, SP_MASK_FULL, r->tags};
+    }
     if (found == NULL) {
         return (sp_database_part){SP_NONE, r->class_level, SP_MASK_FULL, r->tags};
     }

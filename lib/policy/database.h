@@ -63,6 +63,9 @@ sp_span sp_policy_database_account(const sp_policy *policy, uint32_t resource,
 sp_reason sp_policy_database_account_missing(const sp_policy *policy, uint32_t resource,
                                              const sp_subject *who);
 
+/* How schemas are called that the keeper puts rows into as plain tables (keeper/beside.c). */
+#define SP_DATABASE_KEPT "sallyport_kept_"
+
 typedef struct {
     uint32_t part; /* for sp_question.part; SP_NONE = the resource as a whole */
     uint8_t class_level;
@@ -72,7 +75,8 @@ typedef struct {
 
 /* The most specific entry wins: a table before a schema, a named one before "*", one that names the
  * database before one that does not. column empty: the relation itself. A column without an entry
- * of its own has its table's class, and the table's tags only when the table lists no columns. */
+ * of its own has its table's class, and the table's tags only when the table lists no columns. What
+ * lies in a schema of kept rows is SP_PART_CLOSED until an entry names that schema. */
 sp_database_part sp_policy_database_part(const sp_policy *policy, uint32_t resource,
                                          sp_span database, sp_span schema, sp_span relation,
                                          sp_span column);

@@ -486,12 +486,25 @@ bool policy_object_of(const sp_policy *policy, uint32_t resource, uint32_t part,
     return p->resource == resource;
 }
 
+sp_decision policy_closed(const sp_policy *policy, uint32_t resource)
+{
+    policy_object object = {0};
+    bool known = policy_object_of(policy, resource, SP_NONE, &object);
+    return (sp_decision){.reason = known ? SP_REASON_DEFAULT : SP_REASON_UNPARSED,
+                         .rule = SP_NONE,
+                         .class_level = object.class_level,
+                         .tags = object.tags};
+}
+
 sp_decision sp_policy_decide(const sp_policy *policy, const sp_question *question)
 {
     policy_case asked = {.who = question->who,
                          .action = question->action,
                          .now_unix_s = question->now_unix_s,
                          .face = question->face};
+    if (question->part == SP_PART_CLOSED) {
+        return policy_closed(policy, question->resource);
+    }
     if ((unsigned)question->action >= SP_ACTION_COUNT ||
         !policy_object_of(policy, question->resource, question->part, &asked.object)) {
         return (sp_decision){.reason = SP_REASON_UNPARSED, .rule = SP_NONE};

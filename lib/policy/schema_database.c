@@ -73,7 +73,9 @@ static const doc_field RELATION_FIELDS[] = {
      .doc = "Schema and table, view or sequence: `public.customers`; `*` stands for any of the "
             "two. Either this or `schema`."},
     {"schema", FIELD_TEXT, false, AT(doc_relation, schema), .max = DATABASE_NAME_MAX,
-     .doc = "All of a schema."},
+     .doc = "All of a schema. One of kept rows (`sallyport_kept_...`) is closed to everybody until "
+            "its name "
+            "stands here: see [Rows beside](DATABASE.md#rows-beside)."},
     {"database", FIELD_TEXT, false, AT(doc_relation, database), .max = DATABASE_NAME_MAX,
      .doc = "Only in this database; without it, in all of the resource."},
     {"class", FIELD_SLUG, false, AT(doc_relation, class_name), .max = SP_NAME_MAX_BYTES,

@@ -475,5 +475,7 @@ sp_decision policy_decide_case(const sp_policy *policy, const policy_case *asked
 /* False when resource or part are not in the snapshot or do not belong together. */
 bool policy_object_of(const sp_policy *policy, uint32_t resource, uint32_t part,
                       policy_object *ret_object);
+/* What is decided about SP_PART_CLOSED of it. */
+sp_decision policy_closed(const sp_policy *policy, uint32_t resource);
 
 #endif

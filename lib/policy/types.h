@@ -107,6 +107,9 @@ enum {
 };
 
 #define SP_NONE UINT32_MAX /* no rule, no resource, no part */
+#define SP_PART_CLOSED                                                                             \
+    (UINT32_MAX - 1) /* what nobody may do anything with: no rule is about it                      \
+                      */
 
 /* The numbers of the three administrators' roles. */
 enum { SP_ROLE_NR_SYSTEM = 1, SP_ROLE_NR_SECURITY = 2, SP_ROLE_NR_AUDIT = 3 };
@@ -131,7 +134,7 @@ typedef struct {
 typedef struct {
     const sp_subject *who;
     uint32_t resource; /* index in the snapshot */
-    uint32_t part;     /* index in the snapshot, SP_NONE = the resource as a whole */
+    uint32_t part; /* index in the snapshot, SP_NONE = the resource as a whole; or SP_PART_CLOSED */
     sp_action action;
     uint64_t now_unix_s;
     const struct sp_cuts *cuts; /* sp_live_cuts(); NULL: about the policy alone */

@@ -2,11 +2,12 @@
  * What core asks of the keeper over keeper.sock.
  *
  * Story: core sends a JOB: keep what a statement is about to destroy, say what that would cost, put
- * a keep back, or forget one. The reply says only that it was taken; when it is finished the keeper
- * pushes DONE with the same number. The place and the database role are core's words (from the
- * policy in force); the password comes from the vault, to the keeper alone. When the line breaks,
- * the jobs that were taken are lost to core: what was not reported as kept was not kept. Only of an
- * undo, which may have committed, core hears over its next line: it asks by HEAR.
+ * a keep back or its rows beside, or forget one. The reply says only that it was taken; when it is
+ * finished the keeper pushes DONE with the same number. The place and the database role are core's
+ * words (from the policy in force); the password comes from the vault, to the keeper alone. When
+ * the line breaks, the jobs that were taken are lost to core: what was not reported as kept was not
+ * kept. Only of an UNDO or BESIDE, which may have committed, core hears over its next line: it asks
+ * by HEAR.
  *
  * OWNS nothing: spans point into the body. PROCESS core asks, keeper serves. TRUST core may be
  * taken over: every field is bounded, names are passed to the server as values or quoted. SPEC
@@ -31,9 +32,11 @@ typedef enum {
     SP_KEEPER_UNDO,     /* puts a keep back */
     SP_KEEPER_TRY_UNDO, /* the same, rolled back at the end: what it would do */
     SP_KEEPER_FORGET,   /* removes a keep; only job and keep are looked at */
-    SP_KEEPER_HEAR,     /* DONE of the UNDO of keep for that ask, under the number of this job, when
-                         * it has ended; SP_ENOTFOUND: this keeper has not begun it, or a later one
-                         * since. Only job, keep and ask */
+    SP_KEEPER_HEAR,     /* DONE of the UNDO or BESIDE of keep for that ask, under the number of this
+                         * job, when     it has ended; SP_ENOTFOUND: this keeper has not begun it, or a
+                         * later one     since. Only job, keep and ask */
+    SP_KEEPER_BESIDE, /* its rows as plain tables into a schema of their own; database: of which */
+    SP_KEEPER_TRY_BESIDE, /* the same, rolled back at the end */
     SP_KEEPER_JOB_COUNT
 } sp_keeper_job_kind;
 
@@ -52,7 +55,7 @@ enum {
 typedef struct {
     uint64_t job; /* core's number */
     uint64_t keep;
-    uint64_t ask; /* of UNDO and HEAR: whose approval this is done with */
+    uint64_t ask; /* of UNDO, BESIDE and HEAR: whose approval this is done with */
     uint16_t port;
     uint8_t kind;     /* sp_keeper_job_kind */
     uint8_t tls;      /* sp_database_tls */
@@ -79,6 +82,16 @@ typedef struct {
     sp_span report; /* JSON, see keeper/README.md; may be empty */
     sp_span why;    /* a sentence for people, when code is not SP_OK */
 } sp_keeper_done;
+
+/* It commits, so what became of it is heard whatever becomes of the line. */
+static inline bool sp_keeper_job_lasts(uint8_t kind)
+{
+    return kind == SP_KEEPER_UNDO || kind == SP_KEEPER_BESIDE;
+}
+static inline bool sp_keeper_job_tries(uint8_t kind)
+{
+    return kind == SP_KEEPER_TRY_UNDO || kind == SP_KEEPER_TRY_BESIDE;
+}
 
 void sp_keeper_job_write(const sp_keeper_job *job, sp_buf *out);
 /* SP_ESHORT, SP_ELIMIT, SP_EINVALID. */

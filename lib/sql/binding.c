@@ -79,10 +79,15 @@ static bool inherit(sp_sql_catalogue *catalogue, const sp_sql_relation *parent, 
 {
     sp_sql_relation *to = &catalogue->relations[child];
     bool changed = false;
-    if (to->bound.class_level < parent->bound.class_level ||
-        (to->bound.part == SP_NONE && parent->bound.part != SP_NONE)) {
+    bool is_closed = to->bound.part == SP_PART_CLOSED;
+    if (!is_closed && (to->bound.class_level < parent->bound.class_level ||
+                       (to->bound.part == SP_NONE && parent->bound.part != SP_NONE))) {
         to->bound.class_level = parent->bound.class_level;
         to->bound.part = parent->bound.part;
+        changed = true;
+    }
+    if (!is_closed && parent->bound.part == SP_PART_CLOSED && to->bound.part != SP_PART_CLOSED) {
+        to->bound.part = SP_PART_CLOSED;
         changed = true;
     }
     changed |= add_tags(to, &to->bound, &parent->bound);

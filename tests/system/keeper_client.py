@@ -16,7 +16,7 @@ import vault_client
 from vault_client import Connection, OK, Vault, text
 
 JOB, DONE = 0x0400, 0x0401
-KEEP, ESTIMATE, UNDO, TRY_UNDO, FORGET, HEAR = range(6)
+KEEP, ESTIMATE, UNDO, TRY_UNDO, FORGET, HEAR, BESIDE, TRY_BESIDE = range(8)
 
 
 def kind_of(name):

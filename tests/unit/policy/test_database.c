@@ -188,6 +188,49 @@ static void the_most_specific_part_wins(void **state)
     assert_true(place.part != SP_NONE);
 }
 
+/* Rows that were kept and put beside as plain tables: whoever may do all else may do nothing there,
+ * until the schema has its own entry. */
+static void kept_rows_are_closed_until_they_are_named(void **state)
+{
+    (void)state;
+    static const char ANY[] =
+        "---\n{kind: Rule, name: all, who: {any: true}, to: {any: true}, may: "
+        "[read, write, export, alter, destroy]}\n";
+    static const char SCHEMA[] = "sallyport_kept_7f3k9q2mxa4t";
+    for (int named = 0; named < 2; named++) {
+        char text[6000];
+        snprintf(text, sizeof(text), ROLES ORDERS "%s%s",
+                 named == 1 ? "    - { schema: sallyport_kept_7f3k9q2mxa4t, class: core }\n" : "",
+                 ANY);
+        auto_policy_set sp_policy_set *set = help_set(text);
+        uint32_t at = 0;
+        const sp_policy *view = view_of(set, &at);
+        sp_subject who = {.person = 9};
+        const char *const relations[] = {"public.customers",
+                                         "secrets"}; /* "*.secrets" is another */
+        for (size_t i = 0; i < SP_COUNT(relations); i++) {
+            bool open = named == 1 && i == 0;
+            sp_database_part part = part_of(set, "orders", SCHEMA, relations[i], "phone");
+            assert_int_equal(part.part == SP_PART_CLOSED, !open);
+            for (int action = 0; action < SP_ACTION_COUNT; action++) {
+                sp_question q = {&who,       at,   part.part,  (sp_action)action,
+                                 1770000000, NULL, SP_FACE_ANY};
+                sp_decision said = sp_policy_decide(view, &q);
+                bool may = open && (action == SP_ACTION_READ || action == SP_ACTION_WRITE ||
+                                    action == SP_ACTION_EXPORT || action == SP_ACTION_ALTER ||
+                                    action == SP_ACTION_DESTROY);
+                assert_int_equal(said.verdict == SP_VERDICT_ALLOW, may);
+                assert_true(may || said.reason == SP_REASON_DEFAULT);
+            }
+        }
+        assert_int_equal(part_of(set, "orders", "sallyport_other", "x", "").part, SP_NONE);
+        sp_question q = {&who, at, SP_NONE, SP_ACTION_DESTROY, 1770000000, NULL, SP_FACE_ANY};
+        assert_int_equal(
+            sp_policy_database_whole(view, &q, SP_SPAN_LIT("orders"), sp_span_cstr(SCHEMA)).verdict,
+            SP_VERDICT_ALLOW); /* DROP SCHEMA is what it is elsewhere */
+    }
+}
+
 static void a_whole_database_is_its_gravest_part(void **state)
 {
     (void)state;
@@ -340,6 +383,10 @@ static sp_err fake_sql(void *ctx, const sp_policy_statement *asked,
         uses[(*ret_count)++] = (sp_policy_use){.action = SP_ACTION_DESTROY,
                                                .schema = SP_SPAN_LIT("public"),
                                                .relation = SP_SPAN_LIT("orders")};
+    } else if (sp_span_eq(statement, SP_SPAN_LIT("DROP TABLE kept"))) {
+        uses[(*ret_count)++] = (sp_policy_use){.action = SP_ACTION_DESTROY,
+                                               .schema = SP_SPAN_LIT("sallyport_kept_1"),
+                                               .relation = SP_SPAN_LIT("public.orders")};
     } else if (sp_span_eq(statement, SP_SPAN_LIT("DELETE FROM a USING customers"))) {
         uses[(*ret_count)++] =
             (sp_policy_use){.action = SP_ACTION_DESTROY, .relation = SP_SPAN_LIT("a")};
@@ -374,12 +421,13 @@ static void examples_take_statements(void **state)
     (void)state;
     static const char GOOD[] = ROLES ORDERS RULES EXAMPLE("DROP TABLE orders", "expect: allow")
         EXAMPLE("DROP DATABASE orders", "expect: deny\nreason: no-rule")
-            EXAMPLE("DELETE FROM a USING customers", "expect: deny")
-                EXAMPLE("DO x", "expect: deny\nreason: unparsed");
+            EXAMPLE("DROP TABLE kept", "expect: deny\nreason: no-rule")
+                EXAMPLE("DELETE FROM a USING customers", "expect: deny")
+                    EXAMPLE("DO x", "expect: deny\nreason: unparsed");
     auto_diags sp_diags diags = {0};
     auto_policy_set sp_policy_set *set = NULL;
     assert_ok(compile_with_sql(GOOD, &diags, &set));
-    assert_int_equal(sp_policy_set_figures(set).examples, 4);
+    assert_int_equal(sp_policy_set_figures(set).examples, 5);
     static const char BAD[] = ROLES ORDERS RULES EXAMPLE("DROP DATABASE orders", "expect: allow");
     auto_policy_set sp_policy_set *none = NULL;
     assert_fails(compile_with_sql(BAD, &diags, &none), SP_EINVALID);
@@ -394,6 +442,9 @@ static void examples_take_statements(void **state)
     ask.part = SP_SPAN_LIT("public.customers.name");
     assert_ok(sp_policy_ask_words(set, &ask, &diags, &told));
     assert_int_equal(told.decision.class_level, 2);
+    ask.part = SP_SPAN_LIT("sallyport_kept_1.x");
+    assert_ok(sp_policy_ask_words(set, &ask, &diags, &told));
+    assert_true(told.decision.verdict == SP_VERDICT_DENY && told.question.part == SP_NONE);
     ask.part = SP_SPAN_LIT("nowhere:audit.log");
     assert_fails(sp_policy_ask_words(set, &ask, &diags, &told), SP_ENOTFOUND);
 }
@@ -475,6 +526,7 @@ int main(void)
         cmocka_unit_test(where_and_as_whom),
         cmocka_unit_test(by_certificate),
         cmocka_unit_test(the_most_specific_part_wins),
+        cmocka_unit_test(kept_rows_are_closed_until_they_are_named),
         cmocka_unit_test(a_whole_database_is_its_gravest_part),
         cmocka_unit_test(a_whole_database_is_for_the_people_of_each_rule),
         cmocka_unit_test(destruction_that_cannot_be_undone_is_told),

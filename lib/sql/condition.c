@@ -9,66 +9,7 @@
 
 #include "lib/base/mem.h"
 
-/* ---- constants ---- */
-
-static const Node *without_casts(const Node *node)
-{
-    while (node != NULL && (nodeTag(node) == T_TypeCast || nodeTag(node) == T_CollateClause)) {
-        node = nodeTag(node) == T_TypeCast ? AS(TypeCast, node)->arg : AS(CollateClause, node)->arg;
-    }
-    return node;
-}
-
-/* A column of the target itself, by a name that can mean nothing else. */
-static const ColumnRef *own_column(folding *f, const Node *node)
-{
-    const ColumnRef *column =
-        node != NULL && nodeTag(node) == T_ColumnRef ? AS(ColumnRef, node) : NULL;
-    if (column == NULL || f->frame->up != NULL || f->frame->target == NULL) {
-        return NULL;
-    }
-    int count = list_length(column->fields);
-    bool is_own = (count == 1 && f->frame->items == NIL) ||
-                  (count == 2 && fold_is_target_alias(f, names_before(column->fields)));
-    return is_own ? column : NULL;
-}
-
-typedef enum { NULL_SOMETIMES, NULL_HARDLY, NULL_NEVER } nullness;
-
-/* HARDLY: a row, a table that is not known, or under casts. */
-static nullness nullness_of(folding *f, const Node *node)
-{
-    const Node *bare = without_casts(node);
-    if (bare == NULL || nodeTag(bare) != T_ColumnRef) {
-        return NULL_SOMETIMES;
-    }
-    const sp_sql_relation *target = fold_target(f);
-    sp_span name = names_last(AS(ColumnRef, bare)->fields);
-    if (name.len == 0 || target == NULL || fold_is_target_alias(f, name)) {
-        return NULL_HARDLY;
-    }
-    found_relation found = walk_resolve(f->w, fold_target_name(f), true);
-    uint32_t at = sp_sql_catalogue_find_column(f->w->context->catalogue, found.relation, name);
-    if (at == SP_NONE) {
-        return NULL_HARDLY;
-    }
-    bool not_null = sp_sql_catalogue_column_at(f->w->context->catalogue, at)->not_null;
-    return !not_null ? NULL_SOMETIMES : own_column(f, node) != NULL ? NULL_NEVER : NULL_HARDLY;
-}
-
-/* The same column of the target on both sides, that has a value in every row. */
-static bool is_itself(folding *f, const Node *a, const Node *b)
-{
-    return nullness_of(f, a) == NULL_NEVER && nullness_of(f, b) == NULL_NEVER &&
-           fold_is_twice(f, a, b);
-}
-
 /* ---- operators ---- */
-
-static folded from_bool(bool value)
-{
-    return value ? FOLD_TRUE : FOLD_FALSE;
-}
 
 static sp_span mirrored(sp_span op)
 {
@@ -115,20 +56,14 @@ static bool is_among(folding *f, const Node *node, const List *items);
 /* "id = coalesce($1, id)": of all rows when there is no $1. */
 static bool is_optional(folding *f, const Node *column, const Node *value)
 {
-    value = without_casts(value);
+    value = fold_bare(value);
     return column != NULL && nodeTag(column) == T_ColumnRef && value != NULL &&
            nodeTag(value) == T_CoalesceExpr && is_among(f, column, AS(CoalesceExpr, value)->args);
 }
 
-static bool is_null(const Node *node)
-{
-    node = without_casts(node);
-    return node != NULL && nodeTag(node) == T_A_Const && AS(A_Const, node)->isnull;
-}
-
 static bool is_no_constant(const Node *node)
 {
-    node = without_casts(node);
+    node = fold_bare(node);
     return node != NULL && nodeTag(node) != T_A_Const;
 }
 
@@ -143,9 +78,9 @@ static bool is_comparison(sp_span op)
 static folded fold_twice(folding *f, sp_span op, const Node *a, const Node *b)
 {
     if (sp_span_eq(op, SP_SPAN_LIT("<>"))) {
-        return is_itself(f, a, b) ? FOLD_FALSE : FOLD_SOME;
+        return fold_is_itself(f, a, b) ? FOLD_FALSE : FOLD_SOME;
     }
-    if (sp_span_eq(op, SP_SPAN_LIT("=")) && is_itself(f, a, b)) {
+    if (sp_span_eq(op, SP_SPAN_LIT("=")) && fold_is_itself(f, a, b)) {
         return FOLD_TRUE;
     }
     return is_equality(op) ? FOLD_MOST : FOLD_SOME;
@@ -154,7 +89,7 @@ static folded fold_twice(folding *f, sp_span op, const Node *a, const Node *b)
 static folded fold_operator(folding *f, const A_Expr *expr)
 {
     sp_span op = names_last(expr->name);
-    if (is_comparison(op) && (is_null(expr->lexpr) || is_null(expr->rexpr))) {
+    if (is_comparison(op) && (fold_is_null(expr->lexpr) || fold_is_null(expr->rexpr))) {
         return FOLD_NULL;
     }
     double left = 0;
@@ -206,13 +141,6 @@ static folded fold_similar(const A_Expr *expr)
     return is_empty_pattern(SP_SPAN_LIT("~~"), literal_of(pattern)) ? FOLD_MOST : FOLD_SOME;
 }
 
-/* "id IS DISTINCT FROM NULL" */
-static folded fold_distinct(folding *f, const A_Expr *expr)
-{
-    nullness of = is_null(expr->rexpr) ? nullness_of(f, expr->lexpr) : NULL_SOMETIMES;
-    return of == NULL_NEVER ? FOLD_TRUE : of == NULL_HARDLY ? FOLD_MOST : FOLD_SOME;
-}
-
 static folded fold_between(folding *f, const A_Expr *expr)
 {
     const List *bounds = AS(List, expr->rexpr);
@@ -242,7 +170,7 @@ static bool is_among(folding *f, const Node *node, const List *items)
 
 static folded fold_any(folding *f, const A_Expr *expr)
 {
-    const Node *array = without_casts(expr->rexpr);
+    const Node *array = fold_bare(expr->rexpr);
     if (fold_is_both(f, expr)) {
         return FOLD_MOST;
     }
@@ -266,9 +194,9 @@ static folded fold_expression(folding *f, const A_Expr *expr)
     case AEXPR_NOT_DISTINCT:
         return fold_is_twice(f, expr->lexpr, expr->rexpr)
                    ? fold_twice(f, SP_SPAN_LIT("="), expr->lexpr, expr->rexpr)
-                   : FOLD_SOME;
+                   : fold_distinct(f, expr, true);
     case AEXPR_DISTINCT:
-        return fold_distinct(f, expr);
+        return fold_distinct(f, expr, false);
     case AEXPR_BETWEEN:
     case AEXPR_BETWEEN_SYM:
         return fold_between(f, expr);
@@ -290,39 +218,75 @@ static folded fold_expression(folding *f, const A_Expr *expr)
 
 /* ---- logic ---- */
 
-/* "a = 1 OR a <> 1", "x IS NULL OR x IS NOT NULL", "p OR NOT p" */
-static bool is_opposite(folding *f, const Node *a, const Node *b)
+static bool are_opposite_truths(BoolTestType a, BoolTestType b)
 {
-    if (nodeTag(a) == T_NullTest && nodeTag(b) == T_NullTest) {
-        return AS(NullTest, a)->nulltesttype != AS(NullTest, b)->nulltesttype &&
-               fold_is_twice(f, (const Node *)AS(NullTest, a)->arg,
-                             (const Node *)AS(NullTest, b)->arg);
-    }
-    for (int turn = 0; turn < 2; turn++) {
-        if (nodeTag(b) == T_BoolExpr && AS(BoolExpr, b)->boolop == NOT_EXPR &&
-            fold_is_twice(f, a, (const Node *)linitial(AS(BoolExpr, b)->args))) {
-            return true;
-        }
-        const Node *swap = a;
-        a = b;
-        b = swap;
-    }
-    if (nodeTag(a) != T_A_Expr || nodeTag(b) != T_A_Expr) {
-        return false;
-    }
-    static const char *const pairs[][2] = {{"=", "<>"}, {"<", ">="}, {">", "<="},  {"~~", "!~~"},
-                                           {"<=", ">"}, {">=", "<"}, {"<>", "="},  {"!~~", "~~"},
-                                           {"<", ">"},  {">", "<"},  {"<=", ">="}, {">=", "<="}};
-    const A_Expr *left = AS(A_Expr, a);
-    const A_Expr *right = AS(A_Expr, b);
+    static const BoolTestType pairs[][2] = {{IS_TRUE, IS_NOT_TRUE},
+                                            {IS_FALSE, IS_NOT_FALSE},
+                                            {IS_UNKNOWN, IS_NOT_UNKNOWN},
+                                            {IS_TRUE, IS_FALSE},
+                                            {IS_NOT_TRUE, IS_NOT_FALSE}};
     for (size_t i = 0; i < SP_COUNT(pairs); i++) {
-        if (sp_span_eq(names_last(left->name), text_of(pairs[i][0])) &&
-            sp_span_eq(names_last(right->name), text_of(pairs[i][1]))) {
-            return fold_is_twice(f, left->lexpr, right->lexpr) &&
-                   fold_is_twice(f, left->rexpr, right->rexpr);
+        if ((a == pairs[i][0] && b == pairs[i][1]) || (b == pairs[i][0] && a == pairs[i][1])) {
+            return true;
         }
     }
     return false;
+}
+
+static bool are_opposite_operators(const A_Expr *a, const A_Expr *b)
+{
+    static const char *const pairs[][2] = {
+        {"=", "<>"},   {"<", ">="},     {">", "<="}, {"<", ">"},    {"<=", ">="},
+        {"~~", "!~~"}, {"~~*", "!~~*"}, {"~", "!~"}, {"~*", "!~*"}, {"BETWEEN", "NOT BETWEEN"}};
+    bool are_distinct = a->kind == AEXPR_DISTINCT || a->kind == AEXPR_NOT_DISTINCT;
+    if (are_distinct) {
+        return b->kind == (a->kind == AEXPR_DISTINCT ? AEXPR_NOT_DISTINCT : AEXPR_DISTINCT);
+    }
+    sp_span left = names_last(a->name);
+    sp_span right = names_last(b->name);
+    for (size_t i = 0; i < SP_COUNT(pairs); i++) {
+        sp_span one = text_of(pairs[i][0]);
+        sp_span other = text_of(pairs[i][1]);
+        if ((sp_span_eq(left, one) && sp_span_eq(right, other)) ||
+            (sp_span_eq(left, other) && sp_span_eq(right, one))) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static bool is_not_of(folding *f, const Node *a, const Node *b)
+{
+    return nodeTag(a) == T_BoolExpr && AS(BoolExpr, a)->boolop == NOT_EXPR &&
+           fold_is_twice(f, b, (const Node *)linitial(AS(BoolExpr, a)->args));
+}
+
+/* "a = 1 OR a <> 1", "x IS NULL OR x IS NOT NULL", "p OR NOT p", "p IS TRUE OR p IS NOT TRUE" */
+static bool is_opposite(folding *f, const Node *a, const Node *b)
+{
+    if (is_not_of(f, a, b) || is_not_of(f, b, a)) {
+        return true;
+    }
+    if (nodeTag(a) != nodeTag(b)) {
+        return false;
+    }
+    switch ((int)nodeTag(a)) {
+    case T_NullTest:
+        return AS(NullTest, a)->nulltesttype != AS(NullTest, b)->nulltesttype &&
+               fold_is_twice(f, (const Node *)AS(NullTest, a)->arg,
+                             (const Node *)AS(NullTest, b)->arg);
+    case T_BooleanTest:
+        return are_opposite_truths(AS(BooleanTest, a)->booltesttype,
+                                   AS(BooleanTest, b)->booltesttype) &&
+               fold_is_twice(f, (const Node *)AS(BooleanTest, a)->arg,
+                             (const Node *)AS(BooleanTest, b)->arg);
+    case T_A_Expr:
+        return are_opposite_operators(AS(A_Expr, a), AS(A_Expr, b)) &&
+               fold_is_twice(f, AS(A_Expr, a)->lexpr, AS(A_Expr, b)->lexpr) &&
+               fold_is_twice(f, AS(A_Expr, a)->rexpr, AS(A_Expr, b)->rexpr);
+    default:
+        return false;
+    }
 }
 
 static bool has_opposites(folding *f, const List *args)
@@ -398,38 +362,31 @@ static folded fold_and(folding *f, const List *args)
     return any_most ? FOLD_MOST : any_null ? FOLD_NULL : FOLD_TRUE;
 }
 
+/* A test for NULL is turned round itself: what is taken for true of all rows says nothing then. */
+static folded fold_negated(folding *f, const Node *node)
+{
+    if (nodeTag(node) == T_NullTest) {
+        const NullTest *test = AS(NullTest, node);
+        return fold_null(f, (const Node *)test->arg, test->nulltesttype == IS_NOT_NULL);
+    }
+    if (nodeTag(node) == T_A_Expr && AS(A_Expr, node)->kind == AEXPR_NOT_DISTINCT &&
+        (fold_is_null(AS(A_Expr, node)->lexpr) || fold_is_null(AS(A_Expr, node)->rexpr))) {
+        return fold_distinct(f, AS(A_Expr, node), false);
+    }
+    return fold_not(fold(f, node));
+}
+
 static folded fold_logic(folding *f, const BoolExpr *logic)
 {
     switch (logic->boolop) {
     case OR_EXPR:
         return fold_or(f, logic->args);
     case NOT_EXPR:
-        return fold_not(fold(f, (const Node *)linitial(logic->args)));
+        return fold_negated(f, (const Node *)linitial(logic->args));
     case AND_EXPR:
         break;
     }
     return fold_and(f, logic->args);
-}
-
-static folded fold_null_test(folding *f, const NullTest *test)
-{
-    const Node *arg = (const Node *)test->arg;
-    bool asks_null = test->nulltesttype == IS_NULL;
-    if (is_null(arg) || fold(f, arg) == FOLD_NULL) {
-        return from_bool(asks_null);
-    }
-    if (arg != NULL && nodeTag(arg) == T_A_Const) {
-        return from_bool(!asks_null);
-    }
-    switch (nullness_of(f, arg)) {
-    case NULL_NEVER:
-        return from_bool(!asks_null);
-    case NULL_HARDLY:
-        return asks_null ? FOLD_SOME : FOLD_MOST;
-    case NULL_SOMETIMES:
-        break;
-    }
-    return is_no_constant(arg) || asks_null ? FOLD_SOME : FOLD_MOST;
 }
 
 static folded fold_truth_test(folding *f, const BooleanTest *test)
@@ -446,9 +403,11 @@ static folded fold_truth_test(folding *f, const BooleanTest *test)
     case IS_NOT_TRUE:
         return inner == FOLD_NULL ? FOLD_TRUE : fold_not(inner);
     case IS_UNKNOWN:
-        return inner == FOLD_NULL ? FOLD_TRUE : is_known ? FOLD_FALSE : FOLD_SOME;
+        return is_known ? FOLD_FALSE : fold_null(f, (const Node *)test->arg, true);
     case IS_NOT_UNKNOWN:
-        return inner == FOLD_NULL ? FOLD_FALSE : is_known ? FOLD_TRUE : inner;
+        return is_known             ? FOLD_TRUE
+               : inner == FOLD_MOST ? FOLD_MOST
+                                    : fold_null(f, (const Node *)test->arg, false);
     }
     return FOLD_SOME;
 }
@@ -510,7 +469,7 @@ static folded fold_case(folding *f, const CaseExpr *expr)
 /* What is cast to boolean is what it was; what becomes of it as another type is not reckoned. */
 static folded fold_cast(folding *f, const TypeCast *cast)
 {
-    if (is_null((const Node *)cast)) {
+    if (fold_is_null((const Node *)cast)) {
         return FOLD_NULL;
     }
     const TypeName *type = cast->typeName;
@@ -542,7 +501,8 @@ folded fold(folding *f, const Node *node)
         result = fold_expression(f, AS(A_Expr, node));
         break;
     case T_NullTest:
-        result = fold_null_test(f, AS(NullTest, node));
+        result = fold_null(f, (const Node *)AS(NullTest, node)->arg,
+                           AS(NullTest, node)->nulltesttype == IS_NULL);
         break;
     case T_BooleanTest:
         result = fold_truth_test(f, AS(BooleanTest, node));

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  * What conditions are folded with: where rows come from, what a name means, whether two expressions
- * are the same. Private to lib/sql (condition.c, source.c). OWNS nothing. PROCESS database gate.
- * TRUST the tree was made from hostile text; depth and work are bounded. SPEC lib/sql/walk.h,
- * condition_reaches().
+ * are the same. Private to lib/sql (condition.c, nulls.c, literal.c, source.c, narrow.c). OWNS
+ * nothing. PROCESS database gate. TRUST the tree was made from hostile text; depth and work are
+ * bounded. SPEC lib/sql/walk.h, condition_reaches().
  */
 #ifndef SP_SQL_FOLDING_H
 #define SP_SQL_FOLDING_H
@@ -49,7 +49,19 @@ bool fold_end(const folding *f);
 
 folded fold(folding *f, const Node *node);
 
+/* ---- nulls.c ---- */
+/* NULL, cast to whatever. */
+bool fold_is_null(const Node *node);
+/* "x IS NULL", or IS NOT NULL. */
+folded fold_null(folding *f, const Node *arg, bool asks_null);
+/* "x IS [NOT] DISTINCT FROM NULL", with the NULL on either side; SOME: neither is. */
+folded fold_distinct(folding *f, const A_Expr *expr, bool asks_same);
+/* The same column of the target on both sides, that has a value in every row. */
+bool fold_is_itself(folding *f, const Node *a, const Node *b);
+
 /* ---- literal.c ---- */
+/* Without casts and COLLATE. */
+const Node *fold_bare(const Node *node);
 /* A number that is written out, with its sign. is_exact: the server reckons with this very one. */
 bool fold_number(const Node *node, double *ret_value, bool *ret_exact);
 folded fold_literal(const A_Const *constant);

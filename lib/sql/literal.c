@@ -9,7 +9,7 @@
 
 enum { OID_BOOL = 16, BOTH = 3 };
 
-static const Node *without_casts(const Node *node)
+const Node *fold_bare(const Node *node)
 {
     while (node != NULL && (nodeTag(node) == T_TypeCast || nodeTag(node) == T_CollateClause)) {
         node = nodeTag(node) == T_TypeCast ? AS(TypeCast, node)->arg : AS(CollateClause, node)->arg;
@@ -19,7 +19,7 @@ static const Node *without_casts(const Node *node)
 
 bool fold_number(const Node *node, double *ret_value, bool *ret_exact)
 {
-    const Node *bare = without_casts(node);
+    const Node *bare = fold_bare(node);
     bool is_bare = bare == node;
     node = bare;
     *ret_exact = false;
@@ -145,7 +145,7 @@ bool fold_spares_nothing(sp_span op, double bound)
 /* What one value is, as bits: 1 true, 2 false. A text is one only beside a boolean. */
 static unsigned truth_of(const Node *value, bool of_boolean)
 {
-    const Node *bare = without_casts(value);
+    const Node *bare = fold_bare(value);
     if (bare == NULL || nodeTag(bare) != T_A_Const || AS(A_Const, bare)->isnull) {
         return 0;
     }
@@ -169,7 +169,7 @@ static unsigned truths_in(const List *items, bool of_boolean)
 /* '{t,f}' */
 static unsigned truths_of_array(const Node *value, bool of_boolean)
 {
-    const Node *bare = without_casts(value);
+    const Node *bare = fold_bare(value);
     if (bare != NULL && nodeTag(bare) == T_A_ArrayExpr) {
         return truths_in(AS(A_ArrayExpr, bare)->elements, of_boolean);
     }
@@ -195,7 +195,7 @@ static unsigned truths_of_array(const Node *value, bool of_boolean)
 static bool is_boolean(folding *f, const Node *node)
 {
     const sp_sql_relation *target = fold_target(f);
-    node = without_casts(node);
+    node = fold_bare(node);
     if (target == NULL || node == NULL || nodeTag(node) != T_ColumnRef) {
         return false;
     }
@@ -232,7 +232,7 @@ static truths truths_of_expression(folding *f, const A_Expr *expr)
     unsigned left = right != 0 ? 0 : truth_of(expr->lexpr, is_of_boolean);
     const Node *subject = left != 0 ? expr->rexpr : expr->lexpr;
     bool is_bare = left != 0 ? is_of_boolean : of_boolean;
-    return (truths){is_bare ? without_casts(subject) : subject, left != 0 ? left : right};
+    return (truths){is_bare ? fold_bare(subject) : subject, left != 0 ? left : right};
 }
 
 static truths truths_of(folding *f, const Node *node)

@@ -40,14 +40,6 @@ static bool is_named_query(folding *f, const Node *query, unsigned depth);
 
 /* ---- columns ---- */
 
-static const Node *without_casts(const Node *node)
-{
-    while (node != NULL && (nodeTag(node) == T_TypeCast || nodeTag(node) == T_CollateClause)) {
-        node = nodeTag(node) == T_TypeCast ? AS(TypeCast, node)->arg : AS(CollateClause, node)->arg;
-    }
-    return node;
-}
-
 /* "orders AS k(x, id)": k.id is a column of orders by some other name. */
 static bool is_renamed(const Node *item)
 {
@@ -171,7 +163,7 @@ static bool is_steady_call(scope *s, const FuncCall *call, unsigned depth)
  * of a subquery. Plain ones are written out: an array that is computed may hold any number. */
 static bool is_value(scope *s, const Node *node, bool is_plain, unsigned depth)
 {
-    node = without_casts(node);
+    node = fold_bare(node);
     if (node == NULL || depth > NAMED_DEPTH_MAX || s->f->work++ > FOLD_WORK_MAX) {
         return false;
     }
@@ -281,7 +273,7 @@ static uint32_t named_by_range(const scope *s, const A_Expr *expr)
 /* Not a row of them, of which some may be compared with something else. */
 static bool is_plain(const Node *node)
 {
-    node = without_casts(node);
+    node = fold_bare(node);
     return node != NULL && nodeTag(node) == T_ColumnRef;
 }
 
@@ -483,7 +475,7 @@ static uint32_t named_items(scope *s, const Node *condition, unsigned depth)
 static bool has_plain_targets(scope *s, const List *targets)
 {
     for (int i = 0; i < list_length(targets); i++) {
-        const Node *value = without_casts(AS(ResTarget, list_nth(targets, i))->val);
+        const Node *value = fold_bare(AS(ResTarget, list_nth(targets, i))->val);
         if (value == NULL || (nodeTag(value) != T_ColumnRef && !is_value(s, value, true, 0))) {
             return false;
         }

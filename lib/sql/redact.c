@@ -198,12 +198,26 @@ static size_t end_of_number(sp_span text, size_t at)
     return end;
 }
 
-/* Without comments (a comment may quote anything) and, with hides, without literals. False: only up
- * to the first doubtful one. */
-static bool leave_out(sp_span text, bool hides, sp_buf *out)
+/* Bytes with which a literal, a name in quotes, a comment or a number may begin. */
+static bool may_open(uint8_t c)
+{
+    return c == '\'' || c == '"' || c == '$' || c == '-' || c == '/' || (c >= '0' && c <= '9');
+}
+
+static size_t end_of_plain(sp_span text, size_t at)
+{
+    do {
+        at++;
+    } while (at < text.len && !may_open(text.ptr[at]));
+    return at;
+}
+
+/* Without comments (a comment may quote anything) and, with hides, without literals; no more of it
+ * than is enough. False: only up to the first doubtful one. */
+static bool leave_out(sp_span text, bool hides, size_t enough, sp_buf *out)
 {
     size_t i = 0;
-    while (i < text.len) {
+    while (i < text.len && out->len < enough) {
         bool doubt = false;
         size_t end = end_of_literal(text, i, &doubt);
         size_t number_end = hides ? end_of_number(text, i) : i;
@@ -220,7 +234,9 @@ static bool leave_out(sp_span text, bool hides, sp_buf *out)
             end = lex_end_of_comment(text, i);
             sp_buf_text(out, " ");
         } else {
-            end = end > i ? end : text.ptr[i] == '"' ? lex_end_of_name(text, i) : i + 1;
+            end = end > i              ? end
+                  : text.ptr[i] == '"' ? lex_end_of_name(text, i)
+                                       : end_of_plain(text, i);
             sp_buf_span(out, sp_span_slice(text, i, end));
         }
         i = end;
@@ -230,15 +246,16 @@ static bool leave_out(sp_span text, bool hides, sp_buf *out)
 
 /* Left out is what the text calls for, when it says outside of comments that it is about something
  * secret, or is_secret: all literals; else the comments alone. False: as leave_out(). */
-static bool leave_secrets_out(sp_span text, bool is_secret, sp_buf *out)
+static bool leave_secrets_out(sp_span text, bool is_secret, size_t enough, sp_buf *out)
 {
     auto_buf sp_buf plain = sp_buf_make(text.len + 64);
-    bool is_sure = !is_secret && leave_out(text, false, &plain) && !sp_failed(sp_buf_error(&plain));
+    bool is_sure =
+        !is_secret && leave_out(text, false, SIZE_MAX, &plain) && !sp_failed(sp_buf_error(&plain));
     if (is_sure && !sp_sql_names_secret(sp_buf_borrow(&plain))) {
         sp_buf_span(out, sp_buf_borrow(&plain));
         return true;
     }
-    return leave_out(text, true, out);
+    return leave_out(text, true, enough, out);
 }
 
 /* Only what a ledger may hold: UTF-8 without control bytes, cut. */
@@ -278,14 +295,14 @@ void sp_sql_redact(sp_span text, bool is_secret, size_t max_bytes, sp_buf *out)
         return;
     }
     auto_buf sp_buf hidden = sp_buf_make(text.len * 5 + 64);
-    (void)leave_secrets_out(text, is_secret, &hidden); /* where it ends is seen */
+    (void)leave_secrets_out(text, is_secret, max_bytes + 1, &hidden); /* where it ends is seen */
     put_clean(sp_buf_borrow(&hidden), max_bytes, out);
 }
 
 void sp_sql_redact_unread(sp_span text, size_t max_bytes, sp_buf *out)
 {
     auto_buf sp_buf hidden = sp_buf_make(text.len * 5 + 64);
-    (void)leave_out(text, true, &hidden); /* where it ends is seen */
+    (void)leave_out(text, true, SIZE_MAX, &hidden); /* where it ends is seen */
     sp_span left = sp_buf_borrow(&hidden);
     size_t end = end_of_secret_word(left);
     if (end > 0) {
@@ -307,7 +324,8 @@ bool sp_sql_show(sp_span text, bool is_secret, size_t max_bytes, sp_buf *out)
     auto_buf sp_buf hidden = sp_buf_make(text.len * 5 + 64);
     bool whole = sp_span_is_utf8(text);
     if (whole && (is_secret || sp_sql_names_secret(text))) {
-        whole = leave_secrets_out(text, is_secret, &hidden) && !sp_failed(sp_buf_error(&hidden));
+        whole = leave_secrets_out(text, is_secret, SIZE_MAX, &hidden) &&
+                !sp_failed(sp_buf_error(&hidden));
         text = sp_buf_borrow(&hidden);
     }
     if (whole) {

@@ -106,7 +106,7 @@ static void take_line(db_estimate *e, sp_span line)
 static void take_row(db_estimate *e, sp_span body)
 {
     if (e->stages[e->stage] == STAGE_SHOW) {
-        db_settings_take(&e->own, body);
+        db_settings_take(&e->own, NULL, body);
         return;
     }
     sp_pg_data_row row;
@@ -363,7 +363,7 @@ void db_estimate_setting(db_session *session, sp_span body)
 {
     db_estimate *e = db_session_judge(session)->estimate;
     if (e != NULL) {
-        db_settings_take(&e->theirs, body);
+        db_settings_take(&e->theirs, &db_session_judge(session)->reported, body);
     }
 }
 

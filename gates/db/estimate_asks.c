@@ -206,13 +206,11 @@ static void explain_all(db_estimate *e, const db_run_ask *run)
     }
 }
 
-/* A new connection tells what it has by default. */
+/* A new connection tells what it has by default, where people see what differs. */
 static void ask_settings(db_estimate *e)
 {
-    if (!e->theirs.are_known) {
-        return;
-    }
-    if (e->back == NULL || !e->own.are_known) {
+    db_settings_are_now(&e->theirs, &db_session_judge(e->session)->reported);
+    if (e->theirs.are_known && (e->back == NULL || !e->own.are_known)) {
         e->own = (db_settings){.are_known = false};
         sp_pg_parse_write(&e->out, SP_SPAN_EMPTY, SP_SPAN_LIT("SHOW ALL"));
         sp_pg_bind_write(&e->out, &(sp_pg_bind){.value_count = 0});

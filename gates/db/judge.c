@@ -51,7 +51,7 @@ void db_judge_tick(void)
         const db_judge *judge = db_session_judge(place->session);
         next = place->next;
         bool keeps = db_estimate_tick(place->session);
-        if (judge->look_us != 0) {
+        if (judge->look_us != 0 || judge->lock_us != 0) {
             db_session_resume(place->session); /* it has waited long enough, or waits again */
         } else if (!keeps && judge->pending.state != DB_PENDING_LOOK) {
             db_place_leave(place);
@@ -345,6 +345,10 @@ db_verdict db_judge_ready(db_session *session, db_refusal *refusal)
     sp_copy(db_session_judge(session)->roles, session->who.roles, sizeof(session->who.roles));
     db_session_judge(session)->server_is_utf8 = sp_span_eq(
         db_session_server_status(session, SP_SPAN_LIT("server_encoding")), SP_SPAN_LIT("UTF8"));
+    for (size_t i = 0; i < DB_REPORTED; i++) {
+        sp_span name = sp_span_cstr(db_settings_reported[i]);
+        db_judge_status(session, name, db_session_server_status(session, name));
+    }
     sp_span version = db_session_server_status(session, SP_SPAN_LIT("server_version"));
     uint64_t major = 0;
     sp_span digits = sp_span_slice(version, 0, sp_span_index(version, '.'));
@@ -354,6 +358,11 @@ db_verdict db_judge_ready(db_session *session, db_refusal *refusal)
                session->resource_name, (unsigned)major);
     }
     return DB_PASS;
+}
+
+void db_judge_status(db_session *session, sp_span name, sp_span value)
+{
+    db_settings_report(&db_session_judge(session)->reported, name, value);
 }
 
 void db_judge_greet(const db_session *session, sp_buf *out)
@@ -496,7 +505,7 @@ static uint32_t next_name(const db_judge *judge)
 static void end_message(db_session *session)
 {
     db_judge *judge = db_session_judge(session);
-    judge->look_us = 0;
+    judge->look_us = judge->lock_us = 0;
     judge->look_is_over = false;
     db_spend_gone(session);
     db_estimate_forget(session);
@@ -616,7 +625,7 @@ void db_judge_end(db_session *session, db_flight *flight, const db_end *end)
 void db_judge_cancelled(db_session *session)
 {
     db_judge *judge = db_session_judge(session);
-    if (judge != NULL && judge->look_us != 0) {
+    if (judge != NULL && (judge->look_us != 0 || judge->lock_us != 0)) {
         judge->look_is_over = true;
         db_session_resume(session);
         return;

@@ -361,7 +361,11 @@ bool db_types_fit(const db_session *session, const sp_sql_judgement *judgement,
 void db_literal_write(sp_buf *out, sp_span value);
 
 /* ---- settings.c: by which a text has another meaning ---- */
-enum { DB_SETTINGS = 20, DB_SETTING_BYTES = 255 /* no longer TimeZone is taken by the server */ };
+enum {
+    DB_SETTINGS = 21,
+    DB_SETTING_BYTES = 255, /* no longer TimeZone is taken by the server */
+    DB_REPORTED = 3
+};
 typedef struct {
     bool are_known;
     struct {
@@ -369,8 +373,21 @@ typedef struct {
         uint8_t value[DB_SETTING_BYTES];
     } items[DB_SETTINGS];
 } db_settings;
-/* A row of the answer to SHOW ALL. */
-void db_settings_take(db_settings *all, sp_span body);
+/* Of these, what the server reports of a session whenever it changes. */
+typedef struct {
+    struct {
+        uint8_t len;
+        uint8_t value[DB_SETTING_BYTES];
+    } items[DB_REPORTED];
+} db_reported;
+extern const char *const db_settings_reported[DB_REPORTED];
+/* It reports one; others are passed over. */
+void db_settings_report(db_reported *all, sp_span name, sp_span value);
+/* As they were reported last. */
+void db_settings_are_now(db_settings *all, const db_reported *now);
+/* A row of the answer to SHOW ALL, which knows of what the server has not reported yet. now: of the
+ * session that was asked; NULL = of none. */
+void db_settings_take(db_settings *all, db_reported *now, sp_span body);
 /* Those that are not as they are there, for people, to stand behind a text; whether there are any.
  * Where the others are not known it is all of them. */
 bool db_settings_differ(const db_settings *all, const db_settings *from, sp_buf *out);
@@ -514,9 +531,11 @@ struct db_judge {
     uint64_t defined_us;           /* when one that did ended; 0 = the catalogue is newer */
     db_made_name *mades;           /* relations with rows of their own that it made */
     uint32_t made_count;           /* up to DB_TEMPS_MAX; others are not known as its own */
-    bool has_alias;    /* the session made views or renamed what the catalogue may not know */
-    bool has_family;   /* it gave rows to parents, which only it may see yet */
+    bool has_alias;  /* the session made views or renamed what the catalogue may not know */
+    bool has_family; /* it gave rows to parents, which only it may see yet */
+    db_reported reported;
     uint64_t look_us;  /* since when it is waited for what the catalogue is now; 0 = not */
+    uint64_t lock_us;  /* likewise for somebody else's lock */
     bool look_is_over; /* the client gave up meanwhile */
     uint64_t moves;    /* messages that ran, bound or closed something */
     uint64_t walks;    /* through what names stand for */
@@ -584,9 +603,10 @@ void db_made_end(db_session *session);
 /* It runs: remembers what it makes that others do not see: temporary relations, functions. */
 void db_made_things(db_judge *judge, const sp_sql_judgement *judgement);
 /* The same for the names of PREPARE and DECLARE, for the message of that note, behind
- * db_made_things(): each stands for its query alone. SP_ELIMIT, SP_ENOMEM, SP_EINVALID: then it
- * made none. */
-SP_MUST sp_err db_made_names(db_session *session, sp_sql_known *known, db_note *note);
+ * db_made_things(): each stands for its query alone, with the values that were bound to the portal
+ * (NULL: a Query has none). SP_ELIMIT, SP_EDENIED, SP_ENOMEM, SP_EINVALID: then it made none. */
+SP_MUST sp_err db_made_names(db_session *session, sp_sql_known *known, const db_named *portal,
+                             db_note *note);
 
 /* ---- masks.c ---- */
 /* How an answer is masked. */
@@ -714,6 +734,8 @@ db_verdict db_export_words(db_session *session, db_note *note, db_flight *flight
 void db_export_bind(db_session *session);
 
 /* ---- rows.c ---- */
+/* An error for a change whose rows a budget counts and that is fetched in parts. */
+void db_rows_refuse_part(db_refusal *refusal);
 /* What has passed of its answer, when nobody has counted it for a limit. */
 void db_rows_passed(const db_session *session, db_note *note);
 /* Its limits came later: looks at the answer from here on. */

@@ -188,7 +188,18 @@ static sp_err query_of(db_session *session, sp_span text, const sp_sql_statement
     return sp_ok();
 }
 
-static sp_err add_names(db_session *session, sp_sql_known *known)
+/* What was bound to its DECLARE is the cursor's. */
+static sp_err take_values(db_names *names, db_named *cursor, const db_named *portal)
+{
+    cursor->has_values = portal->has_values;
+    if (portal->values == NULL || !cursor->text->keeps_values) {
+        return sp_ok();
+    }
+    TRY(db_text_types(cursor->text, &portal->text->types));
+    return db_named_bind(names, cursor, portal->values);
+}
+
+static sp_err add_names(db_session *session, sp_sql_known *known, const db_named *portal)
 {
     db_names *names = &db_session_judge(session)->names;
     const sp_sql_judgement *judgement = known->judgement;
@@ -210,6 +221,7 @@ static sp_err add_names(db_session *session, sp_sql_known *known)
         if (!sp_failed(err) && !is_prepare) {
             named->met =
                 db_met_hash(db_session_judge(session)->catalogue, query->known->judgement, 0);
+            err = portal == NULL ? sp_ok() : take_values(names, named, portal);
         }
         db_text_unref(query);
         TRY(err);
@@ -219,7 +231,8 @@ static sp_err add_names(db_session *session, sp_sql_known *known)
     return sp_ok();
 }
 
-sp_err db_made_names(db_session *session, sp_sql_known *known, db_note *note)
+sp_err db_made_names(db_session *session, sp_sql_known *known, const db_named *portal,
+                     db_note *note)
 {
     db_names *names = &db_session_judge(session)->names;
     note->number = names->numbers + 1;
@@ -227,7 +240,7 @@ sp_err db_made_names(db_session *session, sp_sql_known *known, db_note *note)
         TRY(db_names_carry(names, known));
         note->names = known;
     }
-    sp_err err = add_names(session, known);
+    sp_err err = add_names(session, known, portal);
     note->made_last = names->numbers;
     if (sp_failed(err)) {
         db_names_settle(names, note->number, note->made_last, false);

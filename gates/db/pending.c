@@ -638,7 +638,8 @@ db_verdict db_pending_step(db_session *session, const db_run_ask *run, db_refusa
     }
     pending->asks = asks;
     if (asks) {
-        if (pending->done == 0 && db_session_drain(session)) {
+        bool is_first = (pending->done & ~(unsigned)DB_DONE_RECORDED) == 0; /* policy asks by now */
+        if (is_first && db_session_drain(session)) {
             return DB_WAIT; /* then it is certain what its name stands for */
         }
         sp_hash met = db_met_hash(session->judge->catalogue, run->judgement, UINT16_MAX);

@@ -170,13 +170,16 @@ static bool on_description(db_session *session)
     return head_is(session, 'Q', 'Q') || ends(session, 'D');
 }
 
-static bool on_status(const sp_pg_msg *msg)
+static bool on_status(db_session *session, const sp_pg_msg *msg)
 {
     sp_span name;
     sp_span value;
-    return !sp_failed(sp_pg_status_read(msg->body, &name, &value)) &&
-           (!sp_span_eq(name, SP_SPAN_LIT("client_encoding")) ||
-            sp_span_eq(value, SP_SPAN_LIT("UTF8")));
+    if (sp_failed(sp_pg_status_read(msg->body, &name, &value))) {
+        return false;
+    }
+    db_judge_status(session, name, value);
+    return !sp_span_eq(name, SP_SPAN_LIT("client_encoding")) ||
+           sp_span_eq(value, SP_SPAN_LIT("UTF8"));
 }
 
 /* False when it does not fit. */
@@ -212,7 +215,7 @@ static bool move_on(db_session *session, const sp_pg_msg *msg)
     case 'H':
         return head_is(session, 'Q', 'E');
     case 'S':
-        return on_status(msg);
+        return on_status(session, msg);
     default:
         return true; /* N, A */
     }

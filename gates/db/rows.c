@@ -378,6 +378,15 @@ static db_verdict on_words(db_session *session, db_note *note, const sp_pg_msg *
 
 /* ---- the seam ---- */
 
+void db_rows_refuse_part(db_refusal *refusal)
+{
+    db_refuse(refusal, "0A000", SP_REASON_LIMIT,
+              "a budget counts the rows of this change, and the server tells how many they are "
+              "with the last one only: it cannot be fetched in parts, and nothing of it stays");
+    snprintf(refusal->hint, sizeof(refusal->hint),
+             "Fetch all rows at once: no fetch size, no maximum of rows.");
+}
+
 void db_rows_passed(const db_session *session, db_note *note)
 {
     if (note->rows < session->rows) {
@@ -467,12 +476,7 @@ static db_verdict on_description(db_session *session, db_note *note, const sp_pg
 /* The server has changed all rows by now, and the client has what he asked for. */
 static db_verdict refuse_part(db_refusal *refusal)
 {
-    db_refuse(
-        refusal, "0A000", SP_REASON_LIMIT,
-        "a budget counts the rows of this change, and the server tells how many they are with "
-        "the last one only: it cannot be fetched in parts, and is undone");
-    snprintf(refusal->hint, sizeof(refusal->hint),
-             "Fetch all rows at once: no fetch size, no maximum of rows.");
+    db_rows_refuse_part(refusal);
     return DB_REFUSE;
 }
 

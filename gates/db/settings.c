@@ -5,7 +5,8 @@
  * What others agree to is the text as the asker's own session reads it. So before people are asked
  * the server tells all settings on his connection (SHOW ALL, hold.c), and on the estimate's what
  * the account has by default; the estimate reads by those of the asker. Those that differ are shown
- * to people behind the text, and agreed to with it.
+ * to people behind the text, and agreed to with it. Where nobody is asked (budgets of rows) the
+ * estimate reads by those of them that the server reports by itself, as they are now.
  *
  * OWNS nothing. PROCESS db gate workers. TRUST values come from the server, set by the client; they
  * have a maximum. SPEC gates/db/judging.h; PostgreSQL 15 manual, 20.11 "Client Connection
@@ -15,6 +16,7 @@
 
 /* As SHOW ALL writes them. What a session sets besides does not change what a text does, or cannot
  * be set through the gate. */
+enum { EXTRA_FLOAT_DIGITS = 7 };
 static const char *const names[DB_SETTINGS] = {
     "array_nulls",
     "backslash_quote",
@@ -23,6 +25,7 @@ static const char *const names[DB_SETTINGS] = {
     "default_table_access_method",
     "default_tablespace",
     "default_text_search_config",
+    [EXTRA_FLOAT_DIGITS] = "extra_float_digits",
     "gin_fuzzy_search_limit",
     "IntervalStyle",
     "lc_monetary",
@@ -38,7 +41,38 @@ static const char *const names[DB_SETTINGS] = {
     "xmloption",
 };
 
-void db_settings_take(db_settings *all, sp_span body)
+const char *const db_settings_reported[DB_REPORTED] = {"DateStyle", "IntervalStyle", "TimeZone"};
+
+static void put(db_settings *all, size_t at, sp_span value)
+{
+    /* above zero a number is written as short as it can be read again, whatever that is */
+    bool is_short = at == EXTRA_FLOAT_DIGITS && value.len == 1 && value.ptr[0] > '0';
+    value = is_short ? SP_SPAN_LIT("1") : value;
+    size_t len = value.len < DB_SETTING_BYTES ? value.len : DB_SETTING_BYTES;
+    sp_copy(all->items[at].value, value.ptr, len);
+    all->items[at].len = (uint8_t)len;
+}
+
+void db_settings_report(db_reported *all, sp_span name, sp_span value)
+{
+    size_t at = sp_span_which(name, db_settings_reported, DB_REPORTED);
+    if (at < DB_REPORTED && value.len <= DB_SETTING_BYTES) {
+        sp_copy(all->items[at].value, value.ptr, value.len);
+        all->items[at].len = (uint8_t)value.len;
+    }
+}
+
+void db_settings_are_now(db_settings *all, const db_reported *now)
+{
+    for (size_t i = 0; i < DB_REPORTED; i++) {
+        size_t at = sp_span_which(sp_span_cstr(db_settings_reported[i]), names, DB_SETTINGS);
+        if (now->items[i].len > 0) {
+            put(all, at, (sp_span){now->items[i].value, now->items[i].len});
+        }
+    }
+}
+
+void db_settings_take(db_settings *all, db_reported *now, sp_span body)
 {
     sp_pg_data_row row;
     sp_span name = SP_SPAN_EMPTY;
@@ -52,9 +86,10 @@ void db_settings_take(db_settings *all, sp_span body)
     }
     size_t at = sp_span_which(name, names, DB_SETTINGS);
     if (at < DB_SETTINGS) {
-        size_t len = value.len < DB_SETTING_BYTES ? value.len : DB_SETTING_BYTES;
-        sp_copy(all->items[at].value, value.ptr, len);
-        all->items[at].len = (uint8_t)len;
+        put(all, at, value);
+    }
+    if (now != NULL) {
+        db_settings_report(now, name, value);
     }
 }
 

@@ -10,7 +10,8 @@
 
 enum {
     LOOK_HOLDS_US = 100000, /* for columns of temporary relations, and keys */
-    LOOK_MAX_US = 5000000   /* a look may have to wait for locks, and those for who waits for it */
+    LOOK_MAX_US = 5000000,  /* a look may have to wait for locks, and those for who waits for it */
+    LOCK_MAX_US = 5000000 /* so long somebody else's lock is waited for, looked at once a second */
 };
 
 enum { BY_NAME = SP_SQL_IS_EXECUTE | SP_SQL_IS_FETCH };
@@ -223,6 +224,12 @@ static bool uses_names(const sp_sql_judgement *judgement)
 /* A text whose names may be newer than the catalogue (a function that is called like a column), or
  * that a key makes harmless, waits until the catalogue is of now. DB_PASS, DB_WAIT, or
  * DB_REFUSE. */
+static db_verdict given_up(db_refusal *refusal)
+{
+    db_refuse(refusal, "57014", SP_REASON_UNAVAILABLE, "canceling statement due to user request");
+    return DB_REFUSE;
+}
+
 static db_verdict be_sure(db_session *session, uint32_t flags, bool names, bool by_key,
                           db_refusal *refusal)
 {
@@ -249,9 +256,7 @@ static db_verdict be_sure(db_session *session, uint32_t flags, bool names, bool 
     judge->look_us = 0;
     judge->look_is_over = false;
     if (is_over) {
-        db_refuse(refusal, "57014", SP_REASON_UNAVAILABLE,
-                  "canceling statement due to user request");
-        return DB_REFUSE;
+        return given_up(refusal);
     }
     if (!is_seen) {
         db_refuse(refusal, "57P03", SP_REASON_UNAVAILABLE,
@@ -276,14 +281,24 @@ static db_verdict be_sure_of_key(db_session *session, const sp_sql_judgement *ju
     if (db_session_drain(session)) {
         return DB_WAIT;
     }
-    db_verdict sure = be_sure(session, flags, true, true, refusal);
-    if (sure == DB_PASS && db_ruling_waits(ruling, session)) {
-        db_refuse(refusal, "55P03", SP_REASON_UNAVAILABLE,
-                  "somebody else has locked a table, and a key by which this statement names "
-                  "rows may be gone when the lock is: try again");
-        return DB_REFUSE;
+    db_judge *judge = db_session_judge(session);
+    if (judge->lock_us != 0 && judge->look_is_over) {
+        return given_up(refusal);
     }
-    return sure;
+    db_verdict sure = be_sure(session, flags, true, true, refusal);
+    if (sure != DB_PASS || !db_ruling_waits(ruling, session)) {
+        return sure;
+    }
+    uint64_t now_us = sp_loop_now_us(db_here.loop);
+    judge->lock_us = judge->lock_us == 0 ? now_us : judge->lock_us;
+    if (now_us < judge->lock_us + LOCK_MAX_US) {
+        db_judge_attend(session);
+        return DB_WAIT;
+    }
+    db_refuse(refusal, "55P03", SP_REASON_UNAVAILABLE,
+              "somebody else has locked a table, and a key by which this statement names rows may "
+              "be gone when the lock is: try again");
+    return DB_REFUSE;
 }
 
 static db_verdict be_sure_to_run(db_session *session, const sp_sql_judgement *judgement,
@@ -404,7 +419,7 @@ db_verdict db_texts_query(db_session *session, const sp_pg_msg *msg, db_flight *
     note->ends_within = db_ends_within(session, judgement);
     db_made_things(judge, judgement);
     db_temps_note(judgement, note);
-    sp_err err = known == NULL ? sp_ok() : db_made_names(session, known, note);
+    sp_err err = known == NULL ? sp_ok() : db_made_names(session, known, NULL, note);
     if (known != NULL && !sp_failed(err)) {
         err = db_names_count_text(judge, judgement, note->number, &note->count);
     }
@@ -563,6 +578,14 @@ db_verdict db_texts_execute(db_session *session, const sp_pg_msg *msg, db_flight
                             true,
                             has_stopped(portal),
                             portal->text->words.len > 0};
+    bool in_one = execute.rows_max != 0 && !run.goes_on &&
+                  (portal->text->known->judgement->flags & SP_SQL_RETURNS_ROWS) != 0 &&
+                  db_spend_counts_rows(session, &ruling);
+    if (in_one && ruling.decision.verdict == SP_VERDICT_ASK) { /* nobody is asked in vain */
+        db_rows_refuse_part(refusal);
+        db_judge_refused(session, &ruling, tag, portal->text->known->shown, refusal);
+        return DB_REFUSE;
+    }
     db_verdict verdict = may_run(session, &run, refusal);
     if (verdict != DB_PASS) {
         return verdict;
@@ -581,12 +604,10 @@ db_verdict db_texts_execute(db_session *session, const sp_pg_msg *msg, db_flight
     note->number = judge->names.numbers + 1;
     note->discards = discards(portal->text->known->judgement);
     note->ends_within = db_ends_within(session, portal->text->known->judgement);
-    note->in_one = execute.rows_max != 0 && !run.goes_on &&
-                   (note->flags & SP_SQL_RETURNS_ROWS) != 0 &&
-                   db_spend_counts_rows(session, &ruling);
+    note->in_one = in_one;
     db_made_things(judge, portal->text->known->judgement);
     db_temps_note(portal->text->known->judgement, note);
-    sp_err err = db_made_names(session, portal->text->known, note);
+    sp_err err = db_made_names(session, portal->text->known, portal, note);
     if (!sp_failed(err)) {
         err = count_portal(judge, &execute, portal, note);
     }

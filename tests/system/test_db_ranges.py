@@ -4,6 +4,7 @@
 OWNS nothing. PROCESS tests. TRUST none. SPEC docs/DATABASE.md "broad".
 """
 import contextlib
+import threading
 import time
 
 import psycopg2
@@ -139,8 +140,26 @@ def test_who_drops_a_key_has_none(gate):
         bea.rollback()
 
 
+def test_behind_a_lock_that_is_let_go(gate, carl):
+    with contextlib.closing(gate.connect("bea")) as bea:
+        bea.cursor().execute("LOCK TABLE orders IN SHARE MODE")
+        time.sleep(0.15)
+        later = threading.Timer(1.5, bea.rollback)
+        later.start()
+        began = time.monotonic()
+        assert state_of(carl, TEN) is None and 1.3 < time.monotonic() - began < 4.5
+        later.join()
+        bea.cursor().execute("LOCK TABLE orders IN SHARE MODE")
+        time.sleep(0.15)
+        later = threading.Timer(1, carl.cancel)
+        later.start()
+        assert state_of(carl, TEN) == "57014"
+        later.join()
+        assert state_of(carl, "SELECT 1") is None
+
+
 def test_behind_a_lock(gate, carl):
-    """Whose holder may drop the key before he lets it go: what would wait is not run, but behind one's own."""
+    """Whose holder may drop the key before he lets it go: what would wait long is not run, but behind one's own."""
     assert state_of(carl, "SET statement_timeout = 3000") is None
     for lock in ("LOCK TABLE orders IN SHARE MODE", "LOCK TABLE orders", NO_KEY):
         wait_for("the key is seen", 10, lambda: state_of(carl, TEN) is None, 0.2)

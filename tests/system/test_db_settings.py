@@ -11,18 +11,28 @@ import hashlib
 import pytest
 
 from dbgatelib import SCHEMA, DatabaseOffice
-from pgraw import SYNC, Raw, bind, execute, parse, query
+from pgraw import SYNC, Raw, bind, error_of, execute, parse, query
 from test_db_ask import DOCUMENTS, answer, asked, nothing_waits
 from test_db_ask_values import Answer
 
 TEXT = "DELETE FROM dated WHERE at < '13/02/2020' OR true"  # no month has that number
 ALIKE = "DELETE FROM dated WHERE at < '01/02/2020' OR true"
+SHORT = "UPDATE dated SET at = at WHERE at < '25/01/2020'"  # nine rows, where it can be read
+BUDGET = """---
+kind: Budget
+name: a few rows
+who: { roles: [lead] }
+actions: [write]
+per: 10m
+rows: 20
+then: deny
+"""
 MORE = "CREATE TABLE dated AS SELECT date '2020-01-15' + n AS at FROM generate_series(1, 40) n;"
 
 
 @pytest.fixture(scope="module")
 def gate():
-    one = DatabaseOffice(DOCUMENTS, schema=SCHEMA + MORE)
+    one = DatabaseOffice(DOCUMENTS + BUDGET, schema=SCHEMA + MORE)
     try:
         one.person("dora", "dba")
         one.person("lena", "lead")
@@ -33,10 +43,10 @@ def gate():
 
 
 @contextlib.contextmanager
-def connected(gate, **words):
+def connected(gate, name="dora", **words):
     one = Raw(gate.port, tls=None, timeout=20)
     try:
-        assert one.log_in("dora", "orders-db", gate.password("dora"), **words)[-1] == ("Z", b"I")
+        assert one.log_in(name, "orders-db", gate.password(name), **words)[-1] == ("Z", b"I")
         yield one
     finally:
         one.close()
@@ -109,6 +119,25 @@ def test_what_is_not_reported_is_shown_too(gate):
         said, _ = shown(gate, raw, text=ALIKE)
         assert "bytea_output = 'escape'" in said and "quote_all_identifiers = 'on'" in said
         assert "array_nulls = 'off'" in said and "default_text_search_config = 'pg_catalog.simple'" in said
+
+
+def test_how_numbers_are_written_is_shown_where_it_makes_other_texts(gate):
+    with connected(gate, extra_float_digits="3") as raw:  # as JDBC does: what is above zero is all the same
+        assert shown(gate, raw, text=ALIKE) == ("", None)
+        raw.ask("SET extra_float_digits = 0")
+        assert shown(gate, raw, text=ALIKE) == ("\n\nSETTINGS\n  extra_float_digits = '0'", None)
+        raw.ask("SET extra_float_digits = -2")
+        assert shown(gate, raw, text=ALIKE) == ("\n\nSETTINGS\n  extra_float_digits = '-2'", None)
+
+
+@pytest.mark.parametrize("how", ["startup", "set"])
+def test_budgets_of_rows_expect_by_them_too(gate, how):
+    """Where nobody is asked. Without a plan all forty rows would be expected."""
+    with connected(gate, "lena", **({"DateStyle": "German, DMY"} if how == "startup" else {})) as raw:
+        if how == "set":
+            assert error_of(raw.ask(SHORT))["C"] == "53400"  # of a date that is none nobody knows how many
+            raw.ask("SET datestyle = 'German, DMY'")
+        assert ("C", b"UPDATE 9\0") in raw.ask(SHORT)
 
 
 def test_what_the_account_has_by_default_is_not_shown(gate):

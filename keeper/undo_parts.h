@@ -129,19 +129,32 @@ SP_MUST sp_err undo_check_history(undo *u);
 /* SP_ECONFLICT: the statement was rolled back, or has not ended. */
 SP_MUST sp_err undo_check_transaction(undo *u);
 
-/* ---- undo_structure.c ---- */
+/* ---- undo_missing.c ---- */
 /* Looks which objects of the archive and which foreign keys are missing. */
 SP_MUST sp_err undo_find_missing(undo *u);
 /* oid 0: any of the catalog. */
 bool undo_is_missing(const undo *u, uint32_t catalog, uint32_t oid);
-/* first: schemas and types; else what is left. */
-SP_MUST sp_err undo_structure(undo *u, bool first, sp_buf *sql);
+/* The entry is of a missing object, or of what has no number and falls with one. */
+bool undo_is_missing_id(const undo *u, uint32_t id);
 /* It is put back from the archive as it stands there. */
 bool undo_is_wanted(const undo *u, const keep_toc_entry *entry);
+/* Missing while all that it stands on is there. */
+bool undo_is_others(const undo *u, const keep_toc_entry *entry);
+/* A check that takes a row or a value of what it stands on, which pg_dump adds last: the server
+ * asks it about each row that is there, before anybody could look at what it calls. */
+bool undo_is_unseen(const undo *u, const keep_toc_entry *entry);
+/* A partition becomes one. */
+bool undo_is_join(const keep_toc_entry *entry);
+/* A user mapping. */
+bool undo_is_mapping(const keep_toc_entry *entry);
 /* A foreign key, or words about a constraint. */
 bool undo_is_key(const keep_toc_entry *entry);
 /* It is not missing any more, as far as this undo goes. */
 void undo_forget(undo *u, const keep_toc_entry *entry);
+
+/* ---- undo_structure.c ---- */
+/* first: schemas and types; else what is left. */
+SP_MUST sp_err undo_structure(undo *u, bool first, sp_buf *sql);
 
 /* ---- undo_left.c ---- */
 /* Statistics and publications of tables that were kept by name. */

@@ -8,269 +8,9 @@
 #include "keeper/undo_parts.h"
 
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
-enum { PG_CLASS = 1259, PG_DATABASE = 1262, CATALOGS_MAX = 64, RESTORED_MAX = 200 };
-#define JOINS SP_SPAN_LIT("TABLE ATTACH ")
-#define INDEX_JOINS SP_SPAN_LIT("INDEX ATTACH ")
-#define SERVER SP_SPAN_LIT("SERVER - ")
-#define KEYS SP_SPAN_LIT("FK CONSTRAINT ")
-
-/* ---- what is missing ---- */
-
-static int compare(const void *a, const void *b)
-{
-    const undo_object *x = a;
-    const undo_object *y = b;
-    int by_catalog = (x->catalog > y->catalog) - (x->catalog < y->catalog);
-    return by_catalog != 0 ? by_catalog : (x->oid > y->oid) - (x->oid < y->oid);
-}
-
-static int compare_ids(const void *a, const void *b)
-{
-    const uint32_t *x = a;
-    const uint32_t *y = b;
-    return (*x > *y) - (*x < *y);
-}
-
-bool undo_is_missing(const undo *u, uint32_t catalog, uint32_t oid)
-{
-    size_t from = 0;
-    for (size_t to = u->missing_count; from < to;) {
-        size_t half = from + (to - from) / 2;
-        const undo_object wanted = {catalog, oid};
-        bool before = compare(&u->missing[half], &wanted) < 0;
-        from = before ? half + 1 : from;
-        to = before ? to : half;
-    }
-    return from < u->missing_count && u->missing[from].catalog == catalog &&
-           (oid == 0 || u->missing[from].oid == oid);
-}
-
-/* The catalog's name, quoted. Large objects have no rows of their own in theirs. */
-static sp_err name_catalog(undo *u, uint32_t catalog, sp_buf *out)
-{
-    auto_result PGresult *name = NULL;
-    char number[16];
-    if (catalog == UNDO_LARGE_OBJECTS) {
-        sp_buf_text(out, "pg_largeobject_metadata");
-        return sp_ok();
-    }
-    snprintf(number, sizeof(number), "%u", catalog);
-    const char *const one[] = {number};
-    TRY(keep_exec(u->job, u->conn,
-                  "SELECT quote_ident(c.relname) FROM pg_catalog.pg_class c WHERE c.oid = "
-                  "$1::oid AND c.relnamespace = 'pg_catalog'::regnamespace",
-                  1, one, &name));
-    if (PQntuples(name) != 1) {
-        return sp_fail(SP_ECORRUPT);
-    }
-    sp_buf_text(out, keep_value(name, 0, 0));
-    return sp_ok();
-}
-
-/* The sequence of an identity column whose table is there: undo_columns.c makes another. */
-static bool counts_for_present(const undo *u, const char *oid)
-{
-    char table[24];
-    const json_t *of = json_object_get(json_object_get(u->manifest, "counters"), oid);
-    snprintf(table, sizeof(table), "%lld", (long long)json_integer_value(of));
-    return of != NULL && !u->another && json_object_get(u->present, table) != NULL;
-}
-
-/* Those of the objects of one catalog that are not there any more. */
-static sp_err look_up(undo *u, uint32_t catalog, const char *oids)
-{
-    auto_result PGresult *gone = NULL;
-    auto_buf sp_buf sql = sp_buf_make(1024);
-    auto_free char *text = NULL;
-    sp_buf_text(&sql, "SELECT o.oid FROM unnest($1::oid[]) o(oid) WHERE $2::bool OR NOT EXISTS "
-                      "(SELECT FROM pg_catalog.");
-    TRY(name_catalog(u, catalog, &sql));
-    sp_buf_text(&sql, " c WHERE c.oid = o.oid)");
-    TRY(sp_buf_take_cstr(&sql, &text));
-    const char *const list[] = {oids, u->another ? "t" : "f"};
-    TRY(keep_exec(u->job, u->conn, text, 2, list, &gone));
-    for (int i = 0; i < PQntuples(gone); i++) {
-        uint64_t oid = 0;
-        if (u->missing_count == u->entry_count) {
-            return sp_fail(SP_ECORRUPT); /* the server says more than it was asked about */
-        }
-        TRY(sp_span_to_u64(sp_span_cstr(keep_value(gone, i, 0)), UINT32_MAX, &oid));
-        if (catalog == PG_CLASS && counts_for_present(u, keep_value(gone, i, 0))) {
-            continue;
-        }
-        u->missing[u->missing_count++] = (undo_object){catalog, (uint32_t)oid};
-    }
-    return sp_ok();
-}
-
-static sp_err look_up_all(undo *u, uint32_t catalog)
-{
-    auto_buf sp_buf oids = sp_buf_make(KEEP_LISTING_MAX_BYTES);
-    auto_free char *text = NULL;
-    sp_span rest = sp_buf_borrow(&u->toc);
-    keep_toc_entry entry;
-    while (keep_toc_next(&rest, &entry)) {
-        if (entry.catalog == catalog) {
-            sp_buf_fmt(&oids, "%s%u", oids.len == 0 ? "{" : ",", entry.oid);
-        }
-    }
-    sp_buf_text(&oids, "}");
-    TRY(sp_buf_take_cstr(&oids, &text));
-    return look_up(u, catalog, text);
-}
-
-/* A check that takes a row or a value of what it stands on, which pg_dump adds last: the server
- * asks it about each row that is there, before anybody could look at what it calls. */
-static bool is_unseen(const undo *u, const keep_toc_entry *entry)
-{
-    char oid[16];
-    snprintf(oid, sizeof(oid), "%u", entry->oid);
-    return sp_span_starts(entry->rest, SP_SPAN_LIT("CHECK CONSTRAINT ")) &&
-           json_object_get(json_object_get(u->manifest, "unchecked"), oid) == NULL;
-}
-
-/* A table of a schema called ATTACH has the same words, and a row of its own. */
-static bool is_join(const keep_toc_entry *entry)
-{
-    return entry->catalog == 0 && sp_span_starts(entry->rest, JOINS);
-}
-
-static bool is_mapping(const keep_toc_entry *entry)
-{
-    return sp_span_starts(entry->rest, SP_SPAN_LIT("USER MAPPING - "));
-}
-
-/* "USER MAPPING - USER MAPPING clerk SERVER far owner" stands behind "SERVER - far owner". */
-static bool maps_missing(const undo *u, const keep_toc_entry *entry, const keep_toc_entry *server)
-{
-    return is_mapping(entry) && undo_is_missing(u, server->catalog, server->oid) &&
-           sp_span_ends(entry->rest, sp_span_slice(server->rest, SERVER.len, server->rest.len));
-}
-
-static bool has_id(const uint32_t *ids, size_t count, uint32_t id)
-{
-    return bsearch(&id, ids, count, sizeof(id), compare_ids) != NULL;
-}
-
-static bool is_missing_id(const undo *u, uint32_t id)
-{
-    return has_id(u->missing_ids, u->missing_ids_count, id);
-}
-
-/* Those that stand on what is missing, or on a table that lost a column. */
-static void note_light(undo *u, const uint32_t *lessened, size_t count)
-{
-    sp_span rest = sp_buf_borrow(&u->toc);
-    keep_toc_entry entry;
-    size_t more = 0;
-    while (keep_toc_next(&rest, &entry)) {
-        sp_span depends = entry.depends;
-        uint32_t id = 0;
-        bool falls = false;
-        bool missing = entry.catalog != 0 && undo_stands_on_others(u, &entry) &&
-                       undo_is_missing(u, entry.catalog, entry.oid);
-        while (missing && !falls && keep_toc_next_id(&depends, &id)) {
-            falls = is_missing_id(u, id) || has_id(lessened, count, id);
-        }
-        if (falls) {
-            u->missing_ids[u->missing_ids_count + more++] = entry.id;
-        }
-    }
-    u->missing_ids_count += more;
-    qsort(u->missing_ids, u->missing_ids_count, sizeof(*u->missing_ids), compare_ids);
-}
-
-/* Which entries are of missing objects. */
-static sp_err note_ids(undo *u)
-{
-    auto_free uint32_t *lessened = NULL;
-    size_t lessened_count = 0;
-    sp_span rest = sp_buf_borrow(&u->toc);
-    keep_toc_entry entry;
-    keep_toc_entry server = {.catalog = 0};
-    TRY(sp_alloc(u->entry_count + 1, sizeof(*lessened), &lessened));
-    while (keep_toc_next(&rest, &entry)) {
-        bool is_server = entry.catalog != 0 && sp_span_starts(entry.rest, SERVER);
-        server = is_server ? entry : server;
-        if (server.catalog != 0 && maps_missing(u, &entry, &server)) {
-            u->missing_ids[u->missing_ids_count++] = entry.id;
-        }
-        if (entry.catalog != 0 && !is_unseen(u, &entry) && !undo_stands_on_others(u, &entry) &&
-            undo_is_missing(u, entry.catalog, entry.oid)) {
-            u->missing_ids[u->missing_ids_count++] = entry.id;
-        }
-        if (undo_is_lessened(u, &entry)) {
-            lessened[lessened_count++] = entry.id;
-        }
-    }
-    qsort(u->missing_ids, u->missing_ids_count, sizeof(*u->missing_ids), compare_ids);
-    qsort(lessened, lessened_count, sizeof(*lessened), compare_ids);
-    note_light(u, lessened, lessened_count);
-    return sp_ok();
-}
-
-static void drop_id(undo *u, uint32_t id)
-{
-    uint32_t *at = bsearch(&id, u->missing_ids, u->missing_ids_count, sizeof(id), compare_ids);
-    if (at != NULL) {
-        size_t i = (size_t)(at - u->missing_ids);
-        sp_move(at, at + 1, (--u->missing_ids_count - i) * sizeof(*at));
-    }
-}
-
-void undo_forget(undo *u, const keep_toc_entry *entry)
-{
-    const undo_object one = {entry->catalog, entry->oid};
-    undo_object *at = bsearch(&one, u->missing, u->missing_count, sizeof(one), compare);
-    drop_id(u, entry->id);
-    if (at != NULL && entry->catalog != 0) {
-        size_t i = (size_t)(at - u->missing);
-        sp_move(at, at + 1, (--u->missing_count - i) * sizeof(*at));
-    }
-}
-
-/* Each entry of the archive may be missing. */
-static sp_err make_room(undo *u)
-{
-    sp_span rest = sp_buf_borrow(&u->toc);
-    keep_toc_entry entry;
-    while (keep_toc_next(&rest, &entry)) {
-        u->entry_count++;
-    }
-    TRY(sp_alloc(u->entry_count + 1, sizeof(*u->missing), &u->missing));
-    return sp_alloc(u->entry_count + 1, sizeof(*u->missing_ids), &u->missing_ids);
-}
-
-/* One question a catalog. */
-static sp_err find_objects(undo *u)
-{
-    uint32_t done[CATALOGS_MAX];
-    size_t done_count = 0;
-    keep_toc_entry entry;
-    TRY(make_room(u));
-    sp_span rest = sp_buf_borrow(&u->toc);
-    while (keep_toc_next(&rest, &entry)) {
-        bool seen = entry.catalog == 0;
-        for (size_t i = 0; i < done_count; i++) {
-            seen = seen || done[i] == entry.catalog;
-        }
-        if (seen) {
-            continue;
-        }
-        if (done_count == SP_COUNT(done)) {
-            return sp_fail(SP_ELIMIT);
-        }
-        done[done_count++] = entry.catalog;
-        TRY(look_up_all(u, entry.catalog));
-    }
-    qsort(u->missing, u->missing_count, sizeof(*u->missing), compare);
-    return note_ids(u);
-}
-
-/* ---- structure ---- */
+enum { RESTORED_MAX = 200 };
 
 typedef struct {
     undo *u;
@@ -285,83 +25,6 @@ static sp_err take_script(void *self, sp_span bytes)
     keep_plain_feed(&w->plain, bytes, &w->out);
     TRY(sp_buf_error(&w->out));
     return sp_write_all(w->u->psql.in, sp_buf_borrow(&w->out));
-}
-
-bool undo_is_key(const keep_toc_entry *entry)
-{
-    return sp_span_starts(entry->rest, KEYS) ||
-           (sp_span_starts(entry->rest, SP_SPAN_LIT("COMMENT ")) &&
-            sp_span_find(entry->rest, SP_SPAN_LIT(" CONSTRAINT ")) < entry->rest.len);
-}
-
-/* Grants, comments, labels, where a sequence stood: they have no oid of their own, but need the
- * entry of what they are about. What the archive does not make (an extension's functions) is only
- * set right where all is made; schema public: undo_public.c. */
-static bool is_about_missing(const undo *u, const keep_toc_entry *entry)
-{
-    sp_span rest = entry->depends;
-    uint32_t id = 0;
-    bool missing = u->another && !undo_is_key(entry); /* the constraint may be left out */
-    while (!missing && keep_toc_next_id(&rest, &id)) {
-        missing = is_missing_id(u, id);
-    }
-    return missing;
-}
-
-/* "TABLE ATTACH public logs_1 owner" depends on the part, and on what it is a part of: what is
- * attached is made again with it, or is there. */
-static bool joins_missing(const undo *u, const keep_toc_entry *entry)
-{
-    sp_span rest = entry->depends;
-    uint32_t part = 0;
-    return keep_toc_next_id(&rest, &part) && is_missing_id(u, part);
-}
-
-/* "INDEX ATTACH public logs_1_pkey owner", which may be a constraint's: by its name, and the server
- * does nothing about one that is attached. */
-static bool is_index_of_missing(const undo *u, sp_span name)
-{
-    sp_span rest = sp_buf_borrow(&u->toc);
-    keep_toc_entry other;
-    while (keep_toc_next(&rest, &other)) {
-        bool made = other.catalog != 0 && undo_is_missing(u, other.catalog, other.oid);
-        if (made &&
-            sp_span_ends(other.rest, sp_span_slice(name, sp_span_index(name, ' '), name.len))) {
-            return true;
-        }
-    }
-    return false;
-}
-
-/* Missing while all that it stands on is there. */
-static bool is_others(const undo *u, const keep_toc_entry *entry)
-{
-    return undo_stands_on_others(u, entry) && !is_missing_id(u, entry->id);
-}
-
-bool undo_is_wanted(const undo *u, const keep_toc_entry *entry)
-{
-    /* ends the transaction: undo_large.c; what is said of it is written by undo_public.c */
-    if (undo_is_large_contents(entry) || undo_is_public(u, entry) || is_unseen(u, entry) ||
-        undo_is_left(u, entry->id) || (entry->catalog == 0 && undo_stands_on_left(u, entry))) {
-        return false;
-    }
-    if (entry->catalog != 0) {
-        return undo_is_missing(u, entry->catalog, entry->oid) && !is_others(u, entry);
-    }
-    if (entry->oid != 0) { /* TABLE DATA */
-        return undo_is_missing(u, PG_CLASS, entry->oid);
-    }
-    if (is_join(entry)) {
-        return joins_missing(u, entry);
-    }
-    if (sp_span_starts(entry->rest, INDEX_JOINS)) {
-        return is_index_of_missing(u, sp_span_slice(entry->rest, INDEX_JOINS.len, entry->rest.len));
-    }
-    if (is_mapping(entry)) {
-        return is_missing_id(u, entry->id);
-    }
-    return undo_is_about_public(u, entry) ? u->public_missing : is_about_missing(u, entry);
 }
 
 /* With its grants: the server gives nothing in it to a role that may not make anything there. */
@@ -390,7 +53,7 @@ static bool waits_for_function(const undo *u, const keep_toc_entry *entry)
     uint32_t id = 0;
     bool waits = false;
     while (!waits && keep_toc_next_id(&depends, &id)) {
-        waits = is_missing_id(u, id) && is_function(u, id);
+        waits = undo_is_missing_id(u, id) && is_function(u, id);
     }
     return waits;
 }
@@ -435,13 +98,13 @@ static bool wanted_keys(const undo *u, const keep_toc_entry *entry)
 
 static bool wanted_then(const undo *u, const keep_toc_entry *entry)
 {
-    return !is_first(u, entry) && undo_is_wanted(u, entry) && !is_join(entry);
+    return !is_first(u, entry) && undo_is_wanted(u, entry) && !undo_is_join(entry);
 }
 
 /* For this the server computes with the parent's keys and with checks. */
 static bool wanted_joins(const undo *u, const keep_toc_entry *entry)
 {
-    return undo_is_wanted(u, entry) && is_join(entry);
+    return undo_is_wanted(u, entry) && undo_is_join(entry);
 }
 
 static void note_restored(undo *u, bool first)
@@ -458,7 +121,7 @@ static void note_restored(undo *u, bool first)
                                       "itself are not put back",
                                       (int)name.len, (const char *)name.ptr));
         }
-        bool is_object = entry.catalog != 0 || is_mapping(&entry);
+        bool is_object = entry.catalog != 0 || undo_is_mapping(&entry);
         if (!is_object || is_first(u, &entry) != first || !undo_is_wanted(u, &entry)) {
             continue;
         }
@@ -510,11 +173,11 @@ static void tell_left(undo *u)
         if (undo_is_wanted(u, &entry) && undo_is_unknown_data(u, &entry)) {
             why = "these rows are not put back, because their table is part of an extension or was "
                   "not told apart when it was kept";
-        } else if (is_unseen(u, &entry) && undo_is_missing(u, entry.catalog, entry.oid)) {
+        } else if (undo_is_unseen(u, &entry) && undo_is_missing(u, entry.catalog, entry.oid)) {
             why = "it is not put back, because the functions that it calls would run with the "
                   "keeper's rights; let its owner add it";
         } else if (entry.catalog != 0 && undo_is_missing(u, entry.catalog, entry.oid) &&
-                   is_others(u, &entry)) {
+                   undo_is_others(u, &entry)) {
             why = "it is not put back, because all that it stands on is there: others may have "
                   "dropped it";
         }
@@ -543,7 +206,8 @@ static void tell_mappings(undo *u)
     sp_span rest = sp_buf_borrow(&u->toc);
     keep_toc_entry entry;
     while (keep_toc_next(&rest, &entry)) {
-        bool hides = is_mapping(&entry) && !sp_span_starts(entry.rest, sp_span_cstr(everybody));
+        bool hides =
+            undo_is_mapping(&entry) && !sp_span_starts(entry.rest, sp_span_cstr(everybody));
         count += hides && undo_is_wanted(u, &entry) ? 1 : 0;
     }
     if (count == 0 || (sees_all != NULL && strcmp(sees_all, "on") == 0)) {
@@ -609,37 +273,4 @@ sp_err undo_structure(undo *u, bool first, sp_buf *sql)
         undo_keys_add(u, sql);
     }
     return undo_script(u, sql);
-}
-
-/* One that was made since has numbers of its own; each archive has an entry of its database. */
-static sp_err look_at_database(undo *u)
-{
-    auto_result PGresult *result = NULL;
-    char oid[16];
-    sp_span rest = sp_buf_borrow(&u->toc);
-    keep_toc_entry entry = {.catalog = 0};
-    while (entry.catalog != PG_DATABASE && keep_toc_next(&rest, &entry)) {
-    }
-    if (entry.catalog != PG_DATABASE) {
-        return sp_ok();
-    }
-    snprintf(oid, sizeof(oid), "%u", entry.oid);
-    const char *const values[] = {oid};
-    TRY(keep_exec(u->job, u->conn,
-                  "SELECT FROM pg_catalog.pg_database WHERE datname = current_database() AND "
-                  "oid = $1::oid",
-                  1, values, &result));
-    u->another = PQntuples(result) == 0;
-    return sp_ok();
-}
-
-sp_err undo_find_missing(undo *u)
-{
-    TRY(look_at_database(u));
-    undo_find_lessened(u);
-    TRY(undo_find_above(u));
-    TRY(find_objects(u));
-    TRY(undo_public_find(u));
-    TRY(undo_tell_beside(u));
-    return undo_keys_find_gone(u);
 }

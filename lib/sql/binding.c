@@ -140,43 +140,91 @@ static bool spread_to_view(sp_sql_catalogue *catalogue, sp_sql_relation *view, u
     return changed;
 }
 
-static bool spread_to_generated(sp_sql_catalogue *catalogue)
+/* ---- spreading ---- */
+
+/* Its neighbours have to look at it again. */
+static void wait(sp_sql_catalogue *catalogue, uint32_t relation)
 {
-    bool changed = false;
+    catalogue_waiting *waiting = &catalogue->waiting;
+    if (!catalogue->relations[relation].is_waiting) {
+        catalogue->relations[relation].is_waiting = true;
+        waiting->ring[(waiting->first + waiting->count++) % catalogue->relation_count] = relation;
+    }
+}
+
+static uint32_t next_waiting(sp_sql_catalogue *catalogue)
+{
+    catalogue_waiting *waiting = &catalogue->waiting;
+    uint32_t relation = waiting->ring[waiting->first];
+    waiting->first = (waiting->first + 1) % catalogue->relation_count;
+    waiting->count--;
+    catalogue->relations[relation].is_waiting = false;
+    return relation;
+}
+
+static void spread_to_generated(sp_sql_catalogue *catalogue)
+{
     for (uint32_t i = 0; i < catalogue->generated_count; i++) {
         const catalogue_generated *one = &catalogue->generated[i];
         const sp_sql_bound from = {.tags = catalogue->columns[one->source].bound.tags,
                                    .mask = SP_MASK_FULL};
-        changed |= add_tags(&catalogue->relations[one->relation],
-                            &catalogue->columns[one->column].bound, &from);
-    }
-    return changed;
-}
-
-void sp_sql_catalogue_bind_finish(sp_sql_catalogue *catalogue)
-{
-    bool changed = true;
-    for (unsigned round = 0; changed && round < CATALOGUE_SPREAD_ROUNDS; round++) {
-        changed = spread_to_generated(catalogue);
-        for (uint32_t i = 0; i < catalogue->edge_count; i++) {
-            const sp_sql_edge *edge = &catalogue->edges[i];
-            sp_sql_relation *from = &catalogue->relations[edge->from];
-            if (edge->kind == SP_SQL_EDGE_CHILD) {
-                changed |= inherit(catalogue, from, edge->to);
-                changed |= show(catalogue, edge->from, &catalogue->relations[edge->to]);
-            } else if (edge->kind == SP_SQL_EDGE_INDEX) {
-                catalogue->relations[edge->to].bound = from->bound;
-                catalogue->relations[edge->to].flags |= from->flags & SP_SQL_REL_TAGGED;
-                continue; /* nothing is done to a table through its index */
-            } else if (edge->kind == SP_SQL_EDGE_READS) {
-                changed |= spread_to_view(catalogue, from, edge->to);
-            }
-            uint32_t reaches = SP_SQL_REL_TAGGED | SP_SQL_REL_NEAR;
-            if ((catalogue->relations[edge->to].flags & reaches) != 0 &&
-                (from->flags & SP_SQL_REL_NEAR) == 0) {
-                from->flags |= SP_SQL_REL_NEAR;
-                changed = true;
-            }
+        if (add_tags(&catalogue->relations[one->relation], &catalogue->columns[one->column].bound,
+                     &from)) {
+            wait(catalogue, one->relation);
         }
     }
+}
+
+static void spread_down(sp_sql_catalogue *catalogue, uint32_t relation)
+{
+    const sp_sql_relation *from = &catalogue->relations[relation];
+    for (uint32_t i = from->first_edge; i < from->first_edge + from->edge_count; i++) {
+        const sp_sql_edge *edge = &catalogue->edges[i];
+        if (edge->kind == SP_SQL_EDGE_CHILD && inherit(catalogue, from, edge->to)) {
+            wait(catalogue, edge->to);
+        } else if (edge->kind == SP_SQL_EDGE_INDEX) {
+            catalogue->relations[edge->to].bound = from->bound;
+            catalogue->relations[edge->to].flags |= from->flags & SP_SQL_REL_TAGGED;
+        }
+    }
+}
+
+static void spread_up(sp_sql_catalogue *catalogue, uint32_t relation)
+{
+    const uint32_t reaches = SP_SQL_REL_TAGGED | SP_SQL_REL_NEAR;
+    const sp_sql_relation *to = &catalogue->relations[relation];
+    for (uint32_t at = catalogue->edges_to[relation]; at != 0; at = catalogue->edges_next[at - 1]) {
+        const sp_sql_edge *edge = &catalogue->edges[at - 1];
+        sp_sql_relation *from = &catalogue->relations[edge->from];
+        if (edge->kind == SP_SQL_EDGE_INDEX) {
+            continue; /* nothing is done to a table through its index */
+        }
+        bool changed =
+            (edge->kind == SP_SQL_EDGE_CHILD && show(catalogue, edge->from, to)) ||
+            (edge->kind == SP_SQL_EDGE_READS && spread_to_view(catalogue, from, relation));
+        if ((to->flags & reaches) != 0 && (from->flags & SP_SQL_REL_NEAR) == 0) {
+            from->flags |= SP_SQL_REL_NEAR;
+            changed = true;
+        }
+        if (changed) {
+            wait(catalogue, edge->from);
+        }
+    }
+}
+
+/* Tags only come, so this ends. */
+void sp_sql_catalogue_bind_finish(sp_sql_catalogue *catalogue)
+{
+    for (uint32_t i = 0; i < catalogue->relation_count; i++) {
+        wait(catalogue, i);
+    }
+    do {
+        spread_to_generated(catalogue);
+        while (catalogue->waiting.count > 0) {
+            uint32_t relation = next_waiting(catalogue);
+            spread_down(catalogue, relation);
+            spread_up(catalogue, relation);
+        }
+        spread_to_generated(catalogue);
+    } while (catalogue->waiting.count > 0);
 }

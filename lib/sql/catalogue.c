@@ -32,6 +32,9 @@ void sp_sql_catalogue_free(sp_sql_catalogue *catalogue)
     sp_free(catalogue->calls);
     sp_free(catalogue->casts);
     sp_free(catalogue->generated);
+    sp_free(catalogue->edges_to);
+    sp_free(catalogue->edges_next);
+    sp_free(catalogue->waiting.ring);
     sp_free(catalogue->by_name.slots);
     sp_free(catalogue->by_oid.slots);
     sp_free(catalogue->by_function.slots);
@@ -331,61 +334,47 @@ static bool calls_telling(const sp_sql_catalogue *catalogue, const sp_sql_relati
     return false;
 }
 
-/* Relations whose readers have not been told yet, and who reads what. */
-typedef struct {
-    uint32_t *waiting;
-    uint32_t count;
-    uint32_t *first; /* of a relation: an edge that reads it, + 1 */
-    uint32_t *next;  /* of such an edge: the next one, + 1 */
-} telling;
+/* Who leads to what, for all that spreads against the way of the edges. */
+static sp_err turn_edges(sp_sql_catalogue *catalogue)
+{
+    TRY(sp_alloc(catalogue->relation_count + 1, sizeof(uint32_t), &catalogue->edges_to));
+    TRY(sp_alloc(catalogue->edge_count + 1, sizeof(uint32_t), &catalogue->edges_next));
+    TRY(sp_alloc(catalogue->relation_count + 1, sizeof(uint32_t), &catalogue->waiting.ring));
+    for (uint32_t i = catalogue->edge_count; i > 0; i--) {
+        uint32_t to = catalogue->edges[i - 1].to;
+        catalogue->edges_next[i - 1] = catalogue->edges_to[to];
+        catalogue->edges_to[to] = i;
+    }
+    return sp_ok();
+}
 
-static void tell(sp_sql_catalogue *catalogue, uint32_t relation, telling *all)
+static void tell(sp_sql_catalogue *catalogue, uint32_t relation)
 {
     if ((catalogue->relations[relation].flags & SP_SQL_REL_TELLS) == 0) {
         catalogue->relations[relation].flags |= SP_SQL_REL_TELLS;
-        all->waiting[all->count++] = relation;
-    }
-}
-
-static void spread(sp_sql_catalogue *catalogue, telling *all)
-{
-    for (uint32_t i = 0; i < catalogue->edge_count; i++) {
-        const sp_sql_edge *edge = &catalogue->edges[i];
-        if (edge->kind == SP_SQL_EDGE_READS) {
-            all->next[i] = all->first[edge->to];
-            all->first[edge->to] = i + 1;
-        }
-    }
-    for (uint32_t i = 0; i < catalogue->relation_count; i++) {
-        const sp_sql_relation *one = &catalogue->relations[i];
-        bool is_telling = (one->flags & SP_SQL_REL_TELLING) != 0 && !holds_no_values(one->name);
-        if (is_telling || calls_telling(catalogue, one)) {
-            tell(catalogue, i, all);
-        }
-    }
-    while (all->count > 0) {
-        uint32_t at = all->first[all->waiting[--all->count]];
-        for (; at != 0; at = all->next[at - 1]) {
-            tell(catalogue, catalogue->edges[at - 1].from, all);
-        }
+        catalogue->waiting.ring[catalogue->waiting.count++] = relation;
     }
 }
 
 /* What tells values tells them through every view, however many are between. */
-static sp_err spread_telling(sp_sql_catalogue *catalogue)
+static void spread_telling(sp_sql_catalogue *catalogue)
 {
-    telling all = {.count = 0};
-    sp_err err = sp_alloc(catalogue->relation_count + 1, sizeof(uint32_t), &all.waiting);
-    err = sp_failed(err) ? err
-                         : sp_alloc(catalogue->relation_count + 1, sizeof(uint32_t), &all.first);
-    err = sp_failed(err) ? err : sp_alloc(catalogue->edge_count + 1, sizeof(uint32_t), &all.next);
-    if (!sp_failed(err)) {
-        spread(catalogue, &all);
+    for (uint32_t i = 0; i < catalogue->relation_count; i++) {
+        const sp_sql_relation *one = &catalogue->relations[i];
+        bool is_telling = (one->flags & SP_SQL_REL_TELLING) != 0 && !holds_no_values(one->name);
+        if (is_telling || calls_telling(catalogue, one)) {
+            tell(catalogue, i);
+        }
     }
-    sp_free(all.waiting);
-    sp_free(all.first);
-    sp_free(all.next);
-    return err;
+    while (catalogue->waiting.count > 0) {
+        uint32_t relation = catalogue->waiting.ring[--catalogue->waiting.count];
+        uint32_t at = catalogue->edges_to[relation];
+        for (; at != 0; at = catalogue->edges_next[at - 1]) {
+            if (catalogue->edges[at - 1].kind == SP_SQL_EDGE_READS) {
+                tell(catalogue, catalogue->edges[at - 1].from);
+            }
+        }
+    }
 }
 
 /* The first of each word is found by it, the others by the first. */
@@ -424,5 +413,7 @@ sp_err sp_sql_catalogue_finish(sp_sql_catalogue *catalogue)
         index_put(&catalogue->by_function, sp_span_hash(catalogue->functions[i].name, 0), i);
     }
     TRY(index_casts(catalogue));
-    return spread_telling(catalogue);
+    TRY(turn_edges(catalogue));
+    spread_telling(catalogue);
+    return sp_ok();
 }

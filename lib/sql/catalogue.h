@@ -69,6 +69,7 @@ typedef struct {
     uint32_t first_call; /* number of a call, from 1; 0 = its query calls nothing */
     sp_span definition;  /* of a view, as pg_get_viewdef() gives it; may be empty */
     sp_sql_bound bound;
+    bool is_waiting; /* while it is bound */
 } sp_sql_relation;
 
 typedef enum {

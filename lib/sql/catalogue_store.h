@@ -9,8 +9,6 @@
 
 #include "lib/sql/catalogue.h"
 
-enum { CATALOGUE_SPREAD_ROUNDS = 32 };
-
 typedef struct {
     uint32_t *slots; /* index + 1 */
     uint32_t mask;
@@ -20,6 +18,12 @@ typedef struct {
     uint32_t relation;
     uint32_t column, source; /* of all columns */
 } catalogue_generated;
+
+/* Relations of which others have to be told: each stands there once. */
+typedef struct {
+    uint32_t *ring;
+    uint32_t first, count;
+} catalogue_waiting;
 
 struct sp_sql_catalogue {
     sp_arena arena;
@@ -39,6 +43,9 @@ struct sp_sql_catalogue {
     uint32_t generated_count, generated_cap;
     sp_span path[SP_SQL_PATH_MAX];
     uint32_t path_count;
+    uint32_t *edges_to;   /* of a relation: an edge that leads to it, + 1 */
+    uint32_t *edges_next; /* of such an edge: the next one, + 1 */
+    catalogue_waiting waiting;
     catalogue_index by_name;
     catalogue_index by_oid;
     catalogue_index by_function;

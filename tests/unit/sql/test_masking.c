@@ -561,60 +561,6 @@ static void test_names_of_sets(void **state)
     expect(state, SP_SQL_MASKING_BY_ORIGIN, clean, SP_COUNT(clean));
 }
 
-/* A generated column is what it is computed of, masked in full; others of its table are clear. */
-static void test_generated(void **state)
-{
-    sp_sql_catalogue *catalogue = NULL;
-    uint32_t table = SP_NONE;
-    (void)state;
-    assert_ok(sp_sql_catalogue_new(1 << 16, &catalogue));
-    assert_ok(sp_sql_catalogue_relation(catalogue, SP_SPAN_LIT("public"), SP_SPAN_LIT("t"), 16384,
-                                        'r', 0, &table));
-    static const char *const names[] = {"id", "phone", "upper", "twice"};
-    for (int16_t i = 0; i < 4; i++) {
-        assert_ok(sp_sql_catalogue_column(catalogue, sp_span_cstr(names[i]), (int16_t)(i + 1), 25,
-                                          false));
-    }
-    assert_ok(sp_sql_catalogue_generated(catalogue, table, 3, 2));
-    assert_ok(sp_sql_catalogue_generated(catalogue, table, 4, 1));
-    assert_ok(sp_sql_catalogue_generated(catalogue, table, 9, 2)); /* no such column */
-    assert_ok(sp_sql_catalogue_finish(catalogue));
-    const sp_sql_bound bound = {.part = SP_NONE, .tags = OFFICE_PERSONAL, .mask = SP_MASK_MOBILE};
-    sp_sql_catalogue_bind_column(
-        catalogue, sp_sql_catalogue_find_column(catalogue, table, SP_SPAN_LIT("phone")), &bound);
-    sp_sql_catalogue_bind_finish(catalogue);
-    const sp_sql_column *got = sp_sql_catalogue_columns(catalogue, table);
-    assert_int_equal(got[2].bound.tags, OFFICE_PERSONAL);
-    assert_int_equal(got[2].bound.mask, SP_MASK_FULL);
-    assert_int_equal(got[0].bound.tags | got[3].bound.tags, 0);
-    sp_sql_catalogue_free(catalogue);
-}
-
-/* A child with a tag and a mask of its own shows no more than its parent would. */
-static void test_two_masks(void **state)
-{
-    auto_catalogue sp_sql_catalogue *catalogue = NULL;
-    (void)state;
-    assert_ok(sp_sql_catalogue_new(1 << 16, &catalogue));
-    for (uint32_t i = 0; i < 2; i++) {
-        uint32_t table = 0;
-        assert_ok(sp_sql_catalogue_relation(catalogue, SP_SPAN_LIT("public"),
-                                            sp_span_cstr(i == 0 ? "t" : "t1"), 16384 + i, 'r', 0,
-                                            &table));
-        assert_ok(sp_sql_catalogue_column(catalogue, SP_SPAN_LIT("phone"), 1, 25, false));
-    }
-    assert_ok(sp_sql_catalogue_edge(catalogue, SP_SQL_EDGE_CHILD, 0, 1));
-    assert_ok(sp_sql_catalogue_finish(catalogue));
-    const sp_sql_bound of_parent = {
-        .part = SP_NONE, .tags = OFFICE_PERSONAL, .mask = SP_MASK_MOBILE};
-    const sp_sql_bound of_child = {.part = SP_NONE, .tags = 2, .mask = SP_MASK_NAME};
-    sp_sql_catalogue_bind_column(catalogue, 0, &of_parent);
-    sp_sql_catalogue_bind_column(catalogue, 1, &of_child);
-    sp_sql_catalogue_bind_finish(catalogue);
-    const sp_sql_column *got = sp_sql_catalogue_columns(catalogue, 1);
-    assert_true(got->bound.tags == (OFFICE_PERSONAL | 2) && got->bound.mask == SP_MASK_FULL);
-}
-
 /* What the server tells of values it tells through any view. */
 static void test_views_that_tell(void **state)
 {
@@ -890,8 +836,6 @@ int main(void)
                                        cmocka_unit_test(test_sets_into_tables),
 
                                        cmocka_unit_test(test_views_that_tell),
-                                       cmocka_unit_test(test_generated),
-                                       cmocka_unit_test(test_two_masks),
                                        cmocka_unit_test(test_places_of_sets),
                                        cmocka_unit_test(test_upsert),
                                        cmocka_unit_test(test_rows_that_share_a_name),

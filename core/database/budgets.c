@@ -145,6 +145,24 @@ static sp_err take_back(const sp_db_spending *s, sp_span budget)
     return sp_query_finish(&q);
 }
 
+/* Whether this budget (empty: any) met what is settled now, when it was spent, or was told of it
+ * already. */
+static sp_err was_spent(const sp_db_spending *s, sp_span budget, bool *ret_spent)
+{
+    auto_query sp_query q =
+        sp_query_of(s->databases->core->store,
+                    "SELECT 1 FROM budget_spent WHERE session = $1 AND reference = $2 AND "
+                    "reference <> 0 AND ($3 = '' OR budget = $3) UNION ALL "
+                    "SELECT 1 FROM budget_spent WHERE session = $1 AND telling = $4 AND "
+                    "telling <> 0 AND ($3 = '' OR budget = $3)");
+    sp_bind_bits(&q, s->session->id);
+    sp_bind_bits(&q, s->ask->reference);
+    sp_bind_text(&q, budget);
+    sp_bind_bits(&q, s->ask->telling);
+    *ret_spent = sp_query_row(&q);
+    return sp_query_finish(&q);
+}
+
 /* It did not run, whether its session lives or not. What was settled is of no reference any more,
  * and stays. */
 static sp_err undo_spent(sp_store *store, const sp_db_spend *ask)
@@ -454,6 +472,13 @@ static sp_err spend_one(const sp_db_spending *s, const sp_policy_budget *budget,
                : add_spent(s, budget->name, &more, s->now_unix_s, after);
 }
 
+/* What was spent before is settled by the budgets that met it then, whatever roles its person has
+ * now: a role that ends takes none of them along. */
+static bool is_settled(const sp_db_spend *ask)
+{
+    return sp_db_is_after(ask) && ask->reference != 0 && (ask->rows > 0 || ask->estimated > 0);
+}
+
 /* Of all of the budgets; of none, when it has not run and one of them is over. */
 static sp_err spend_all(const sp_db_spending *s, const sp_policy *policy, uint32_t resource,
                         over *ret_over)
@@ -461,11 +486,16 @@ static sp_err spend_all(const sp_db_spending *s, const sp_policy *policy, uint32
     sp_subject who = sp_db_subject(s->session, s->now_unix_s);
     sp_policy_budget budget;
     bool attempt = is_attempt(s->ask);
+    bool settles = false;
     auto_txn sp_txn txn = sp_txn_begin(s->databases->core->store);
     TRY(txn.err);
+    TRY(is_settled(s->ask) ? was_spent(s, SP_SPAN_EMPTY, &settles) : sp_ok());
     for (uint32_t i = 0; i < sp_policy_budget_count(policy); i++) {
         const char *what = NULL;
-        if (sp_policy_budget_of(policy, i, &who, s->ask->actions, resource, &budget)) {
+        bool meets = sp_policy_budget_of(policy, i, settles ? NULL : &who, s->ask->actions,
+                                         resource, &budget);
+        TRY(meets && settles ? was_spent(s, budget.name, &meets) : sp_ok());
+        if (meets) {
             TRY(attempt ? spend_attempts(s, &budget, &what) : spend_one(s, &budget, &what));
         }
         if (what != NULL) {
@@ -480,7 +510,7 @@ static sp_err spend_budgets(const sp_db_spending *s, const sp_policy *policy, ui
 {
     sp_subject who = sp_db_subject(s->session, s->now_unix_s);
     over o = {.what = NULL};
-    if (!sp_policy_budget_any(policy, &who, s->ask->actions, resource)) {
+    if (!is_settled(s->ask) && !sp_policy_budget_any(policy, &who, s->ask->actions, resource)) {
         return sp_ok();
     }
     TRY(spend_all(s, policy, resource, &o));

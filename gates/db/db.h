@@ -175,7 +175,7 @@ struct db_session {
     char hold_state[6]; /* why it could not be held; empty = it could */
     char hold_why[160];
     bool mid_message; /* the client has the beginning of a message: nothing may come between */
-    bool left;        /* the client is gone, the server still runs what he asked for */
+    bool left;        /* the client is gone, or cut, and the server still runs what he asked for */
     bool given_up;    /* for nobody, or too long: it was told to stop */
     bool is_finished; /* and that what it reads has no end */
     uint32_t cancelled_count; /* of flights, when it was told so */
@@ -185,7 +185,6 @@ struct db_session {
     bool has_place;       /* in core's list of connections */
     bool is_told;         /* why it ends; the server is left when all others are told too */
     bool is_revoked;      /* it may not go on: what the client does not take soon it does not get */
-    bool is_unread;       /* when the server was left it may have said more than was read */
     char sqlstate[6];     /* of the error in the answer under way */
     char tag[DB_NAME_BYTES]; /* of its last CommandComplete */
     uint64_t rows;           /* of the answer under way */
@@ -241,7 +240,8 @@ void db_session_known(db_session *session);
 void db_session_end(db_session *session);
 /* At once. */
 void db_session_drop(db_session *session);
-/* An ErrorResponse FATAL, a record of it, and the end; what runs is cancelled. */
+/* An ErrorResponse FATAL, a record of it, and the end; what runs is cancelled. Where it may not go
+ * on (is_revoked), the server is read until all was answered. */
 void db_session_fail(db_session *session, const db_refusal *refusal);
 /* The client is gone; what still runs is cancelled, or has a while when he said goodbye behind it.
  */

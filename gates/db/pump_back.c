@@ -568,7 +568,7 @@ static size_t take(db_session *session, sp_span in)
         return used;
     }
     session->mid_message = session->back_left > 0 && !session->back_drops;
-    if (sp_failed(db_run_send(&run, &session->front))) {
+    if (!session->left && sp_failed(db_run_send(&run, &session->front))) {
         session->front_ended = true;
     }
     return used;
@@ -618,7 +618,7 @@ void db_pump_back(db_session *session)
     for (unsigned chunks = 0; session->at == DB_AT_OPEN && !session->back_waits &&
                               db_stream_may_bring(&session->back->stream);
          chunks++) {
-        if (db_stream_is_open(&session->front) && db_stream_is_stuck(&session->front)) {
+        if (!session->left && db_stream_is_stuck(&session->front)) {
             return; /* goes on when the client has taken it */
         }
         if (chunks == CHUNKS_A_TURN) {

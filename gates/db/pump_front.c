@@ -489,9 +489,9 @@ static bool is_crowded(db_session *session)
 
 static bool may_read(db_session *session)
 {
-    return session->at == DB_AT_OPEN && !session->front_ended && session->back->cancel == NULL &&
-           !db_stream_is_stuck(&session->back->stream) && !is_full(session) &&
-           (!session->waits || session->resumed) && !is_alone(session);
+    return session->at == DB_AT_OPEN && !session->left && !session->front_ended &&
+           session->back->cancel == NULL && !db_stream_is_stuck(&session->back->stream) &&
+           !is_full(session) && (!session->waits || session->resumed) && !is_alone(session);
 }
 
 /* A long text waits where the worker was busy since it last looked at its timers: many that are

@@ -65,6 +65,34 @@ static sp_err take_slot(db_session *session)
     return sp_ok();
 }
 
+/* Closing it then throws away what has not been read on either side. */
+static void reset_at_end(int fd)
+{
+    const struct linger at_once = {.l_onoff = 1};
+    setsockopt(fd, SOL_SOCKET, SO_LINGER, &at_once, sizeof(at_once));
+}
+
+/* What the kernel still holds for a client that may not go on is thrown away with the connection.
+ */
+static void cut_off(int fd)
+{
+    int waits = 0;
+    if (ioctl(fd, SIOCOUTQ, &waits) != 0 || waits > 0) {
+        reset_at_end(fd);
+    }
+}
+
+static void close_front(db_session *session)
+{
+    if (db_stream_is_open(&session->front)) {
+        db_stream_goodbye(&session->front);
+        if (session->is_revoked) {
+            cut_off(session->front.watch.fd);
+        }
+        db_stream_close(&session->front);
+    }
+}
+
 static void on_time(sp_timer *timer)
 {
     db_session *session = SESSION_OF(timer, timer);
@@ -72,6 +100,8 @@ static void on_time(sp_timer *timer)
         db_refusal refusal;
         db_refuse(&refusal, "57014", SP_REASON_LIMIT, "the log-in took too long");
         db_session_fail(session, &refusal);
+    } else if (session->at == DB_AT_OPEN && session->left) {
+        close_front(session); /* it had its last words */
     } else if (session->at == DB_AT_OPEN) {
         db_pump(session); /* it waited for room to be written down */
     } else {
@@ -232,23 +262,6 @@ static void free_now(sp_deferred *deferred)
     sp_free(session);
 }
 
-/* Closing it then throws away what has not been read on either side. */
-static void reset_at_end(int fd)
-{
-    const struct linger at_once = {.l_onoff = 1};
-    setsockopt(fd, SOL_SOCKET, SO_LINGER, &at_once, sizeof(at_once));
-}
-
-/* What the kernel still holds for a client that may not go on is thrown away with the connection.
- */
-static void cut_off(int fd)
-{
-    int waits = 0;
-    if (ioctl(fd, SIOCOUTQ, &waits) != 0 || waits > 0) {
-        reset_at_end(fd);
-    }
-}
-
 void db_session_drop(db_session *session)
 {
     if (session->free.queued) {
@@ -270,13 +283,7 @@ void db_session_drop(db_session *session)
     if (session->has_place) {
         tell_core(session, SP_DB_CONN_CLOSED);
     }
-    if (db_stream_is_open(&session->front)) {
-        db_stream_goodbye(&session->front);
-        if (session->is_revoked) {
-            cut_off(session->front.watch.fd);
-        }
-        db_stream_close(&session->front);
-    }
+    close_front(session);
     db_back_close(session->back);
     session->back = NULL;
     db_here.sessions[session->slot] = NULL;
@@ -341,8 +348,6 @@ static void tell_failure(db_session *session, const db_refusal *refusal)
  */
 static void leave_server(db_session *session)
 {
-    session->is_unread = session->back_waits || (db_stream_is_open(&session->front) &&
-                                                 db_stream_is_stuck(&session->front));
     if (session->back != NULL && session->flights.count > 0) {
         db_back_cancel(session->back);
         reset_at_end(session->back->stream.watch.fd);
@@ -350,14 +355,6 @@ static void leave_server(db_session *session)
     db_back_close(session->back);
     session->back = NULL;
     db_session_end(session);
-}
-
-void db_session_fail(db_session *session, const db_refusal *refusal)
-{
-    if (session->at != DB_AT_ENDING) {
-        tell_failure(session, refusal);
-        leave_server(session);
-    }
 }
 
 /* ---- the client is gone ---- */
@@ -399,6 +396,16 @@ static void give_up(db_session *session)
     db_back_cancel(session->back);
 }
 
+/* What it did counts, whoever is there to hear of it: we read on until all is answered. */
+static bool read_on(db_session *session)
+{
+    session->left = true;
+    session->waits = false;
+    db_judge_left(session);
+    bool is_torn = session->front_left > 0 && !session->front_drops;
+    return is_torn || !sp_failed(ask_for_the_end(session));
+}
+
 void db_session_leave(db_session *session)
 {
     if (session->left || session->at != DB_AT_OPEN) {
@@ -408,14 +415,9 @@ void db_session_leave(db_session *session)
         db_session_drop(session);
         return;
     }
-    /* what it did counts, whoever is there to hear of it: we read on until all is answered */
-    session->left = true;
-    session->waits = false;
-    db_judge_left(session);
-    db_stream_goodbye(&session->front);
-    db_stream_close(&session->front);
-    bool is_torn = session->front_left > 0 && !session->front_drops;
-    if (!is_torn && sp_failed(ask_for_the_end(session))) {
+    bool reads_on = read_on(session);
+    close_front(session);
+    if (!reads_on) {
         db_session_drop(session);
         return;
     }
@@ -427,13 +429,48 @@ void db_session_leave(db_session *session)
     sp_loop_defer(db_here.loop, &session->again); /* what waited for the client is there already */
 }
 
+/* Its client may not go on, and has heard why. What runs is cancelled; what had been done by then
+ * counts. */
+static void cut(db_session *session)
+{
+    if (session->at != DB_AT_OPEN || session->back_gone || session->flights.count == 0) {
+        leave_server(session);
+        return;
+    }
+    if (!session->left &&
+        (!read_on(session) || sp_failed(sp_timer_set(db_here.loop, &session->timer, REVOKED_US)))) {
+        leave_server(session);
+        return;
+    }
+    if (!session->given_up) {
+        give_up(session);
+    }
+    sp_loop_defer(db_here.loop, &session->again); /* what waited for the client is there already */
+}
+
+void db_session_fail(db_session *session, const db_refusal *refusal)
+{
+    if (session->at == DB_AT_ENDING) {
+        return;
+    }
+    bool is_cut = session->is_revoked && session->left;
+    if (!is_cut) {
+        tell_failure(session, refusal);
+    }
+    if (session->is_revoked && !is_cut) {
+        cut(session);
+    } else {
+        leave_server(session);
+    }
+}
+
 /* The server takes up what it has behind what was cancelled: that is for nobody either. In the
  * middle of a message nothing else can be said than that it has no end. */
 static void go_on_leaving(db_session *session)
 {
     bool is_torn = session->front_left > 0 && !session->front_drops;
     if (session->flights.count == 0) {
-        db_session_drop(session);
+        leave_server(session);
         return;
     }
     if (is_torn && !session->is_finished && !db_stream_is_stuck(&session->back->stream)) {
@@ -498,7 +535,7 @@ bool db_session_may_go_on(db_session *session, db_refusal *refusal)
 static void look_again(db_session *session)
 {
     static db_refusal refusal;
-    if (session->live_id != 0 && session->at != DB_AT_ENDING &&
+    if (session->live_id != 0 && session->at != DB_AT_ENDING && !session->is_revoked &&
         !db_session_may_go_on(session, &refusal)) {
         tell_failure(session, &refusal);
         session->is_told = true;
@@ -518,7 +555,8 @@ void db_session_look_again(void)
     for (uint32_t i = 0; i < db_here.session_cap; i++) {
         db_session *session = db_here.sessions[i];
         if (session != NULL && session->is_told && session->at != DB_AT_ENDING) {
-            leave_server(session);
+            session->is_told = false;
+            cut(session);
         }
     }
 }
@@ -577,11 +615,12 @@ void db_session_kill(uint64_t connection, sp_span reason)
 {
     static db_refusal refusal;
     db_session *session = db_session_of(connection);
-    if (session != NULL) {
+    if (session != NULL && !session->is_revoked) {
         db_refuse(&refusal, "57P01", SP_REASON_SESSION_ENDED, "this connection was ended: %.*s",
                   SP_SPAN_ARG(reason));
         session->is_revoked = true;
-        db_session_fail(session, &refusal);
+        tell_failure(session, &refusal);
+        cut(session);
     }
 }
 
@@ -601,10 +640,13 @@ static void pump(db_session *session)
     if (session->at == DB_AT_OPEN) {
         db_pump_front(session);
     }
-    if (session->at == DB_AT_OPEN && session->front.hung && !session->front_ended) {
+    if (session->at != DB_AT_OPEN || session->left) {
+        return;
+    }
+    if (session->front.hung && !session->front_ended) {
         hear_the_end(session);
     }
-    if (session->at == DB_AT_OPEN && session->front_ended) {
+    if (session->front_ended) {
         db_session_leave(session);
     }
 }

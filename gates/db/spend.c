@@ -487,19 +487,15 @@ static bool may_commit(const db_session *session, const db_note *note)
     return commits;
 }
 
-/* Nobody knows what came of it, and its person may have seen to that (he can end his own session):
- * then it was all that it can have been. Of what a cut cancelled nothing stays, unless it may have
- * been committed, or the gate had not read all that the server said. A server that ends by itself
- * says so behind all that it had to say; one that is made to end says neither. */
+/* Nobody knows what came of it, and its person may have seen to that: then it was all that it can
+ * have been. A server that ends by itself says so behind all that it had to say; one that is made
+ * to end says neither. */
 static bool hides_end(const db_session *session, const db_note *note, const db_end *end)
 {
     if (end->how != DB_END_LOST || db_here.stopping) {
         return false;
     }
-    if (session->back_gone) {
-        return !session->fatal_passed && may_commit(session, note);
-    }
-    return !session->is_revoked || session->is_unread || may_commit(session, note);
+    return !session->back_gone || (!session->fatal_passed && may_commit(session, note));
 }
 
 /* What is known in the end; of what is not, the estimate stands. */
@@ -525,7 +521,8 @@ void db_spend_after(db_session *session, db_note *note, const db_end *end)
 {
     uint64_t estimated = 0;
     uint64_t rows = settle(session, note, end, &estimated);
-    bool counts = rows + estimated > 0 && db_spend_is_needed(session, &note->ruling);
+    bool counts = rows + estimated > 0 && /* of a role that has ended meanwhile, too */
+                  (note->spent.is_spent || db_spend_is_needed(session, &note->ruling));
     if (!counts && !note->spent.has_portion) {
         return;
     }

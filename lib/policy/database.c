@@ -245,7 +245,7 @@ bool sp_policy_budget_of(const sp_policy *policy, uint32_t at, const sp_subject 
     const snap_budget *b = (const snap_budget *)snap_at(policy, SNAP_BUDGETS) + at;
     if ((b->actions & actions) == 0 ||
         (b->resources.count != 0 && !snap_list_has(policy, b->resources, resource)) ||
-        !snap_is_about(policy, b->roles, b->people, b->everyone != 0, who)) {
+        (who != NULL && !snap_is_about(policy, b->roles, b->people, b->everyone != 0, who))) {
         return false;
     }
     return sp_policy_budget_at(policy, at, ret_budget);

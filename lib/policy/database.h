@@ -112,8 +112,8 @@ typedef struct {
 uint32_t sp_policy_budget_count(const sp_policy *policy);
 /* The budget at this place, whoever it is about; false past the end. */
 bool sp_policy_budget_at(const sp_policy *policy, uint32_t at, sp_policy_budget *ret_budget);
-/* The budget at this place when it is about this person, resource and any of the actions (bits of
- * sp_action); else false. */
+/* The budget at this place when it is about this person (NULL: whoever), resource and any of the
+ * actions (bits of sp_action); else false. */
 bool sp_policy_budget_of(const sp_policy *policy, uint32_t at, const sp_subject *who,
                          uint32_t actions, uint32_t resource, sp_policy_budget *ret_budget);
 /* Whether SPEND must be asked at all before such a statement. */

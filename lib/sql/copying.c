@@ -175,6 +175,7 @@ static uint32_t relation_of(copying *c, const RangeVar *name)
         give_up(c, "COPY of masked columns from what a temporary table may hide (name its schema)");
         return SP_NONE;
     }
+    c->work += 3 * context_cost(c->context);
     return context_find(c->context, text_of(name->schemaname), text_of(name->relname));
 }
 

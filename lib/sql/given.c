@@ -24,6 +24,7 @@ static bool is_in_path(const sp_sql_catalogue *catalogue, sp_span schema)
 static bool is_made_in(const walker *w, sp_span schema, sp_span name)
 {
     const walk_room *room = w->room;
+    walk_works(w, room->made_count / 8 + context_cost(w->context));
     for (uint32_t i = 0; i < room->made_count; i++) {
         if (sp_span_eq(room->mades[i].schema, schema) && sp_span_eq(room->mades[i].name, name)) {
             return true;

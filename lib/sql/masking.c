@@ -24,6 +24,7 @@ static bool is_other(const masking *m, sp_span name)
 static bool is_own(const masking *m, sp_span name)
 {
     const sp_sql_context *context = m->context;
+    *m->work += 2 * context_cost(context);
     return !is_other(m, name) &&
            (masking_has(&m->made, name) ||
             (context->is_own != NULL && context->is_own(context->session, SP_SPAN_EMPTY, name)));

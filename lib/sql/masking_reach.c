@@ -193,7 +193,7 @@ static void reach_relation(masking *m, const RangeVar *range)
 {
     sp_span name = text_of(range->relname);
     sp_span alias = alias_name(range->alias);
-    *m->work += 8 + m->queries.count / 2 + m->reached_count;
+    *m->work += 8 + m->queries.count / 2 + m->reached_count + 3 * context_cost(m->context);
     uint32_t index = context_find(m->context, text_of(range->schemaname), name);
     if (index != SP_NONE) {
         reach_known(m, range, index);

@@ -150,12 +150,9 @@ const CommonTableExpr *walk_find_query(const walker *w, const RangeVar *name)
     return NULL;
 }
 
-/* The session has lists of names: two hundred and more, of which most differ in their length. */
-enum { SESSION_COST = 16 };
-
 bool walk_is_temporary(const walker *w, sp_span name)
 {
-    walk_works(w, w->room->temp_count / 8 + (w->context->was_temporary != NULL ? SESSION_COST : 0));
+    walk_works(w, w->room->temp_count / 8 + context_cost(w->context));
     for (uint32_t i = 0; i < w->room->temp_count; i++) {
         if (sp_span_eq(w->room->temps[i], name)) {
             return true;
@@ -169,7 +166,7 @@ bool walk_is_temporary(const walker *w, sp_span name)
 bool walk_is_other(const walker *w, sp_span name)
 {
     const walk_room *room = w->room;
-    walk_works(w, room->other_count / 8 + (w->context->is_other != NULL ? SESSION_COST : 0));
+    walk_works(w, room->other_count / 8 + context_cost(w->context));
     for (uint32_t i = 0; i < room->other_count && i < WALK_TEMPS_MAX; i++) {
         if (sp_span_eq(room->others[i], name)) {
             return true;
@@ -485,6 +482,7 @@ void record_other(walker *w, sp_span name)
 
 bool walk_is_made(const walker *w, sp_span name)
 {
+    walk_works(w, w->room->code_count / 8 + context_cost(w->context));
     for (uint32_t i = 0; i < w->room->code_count; i++) {
         if (sp_span_eq(w->room->codes[i], name)) {
             return true;

@@ -115,6 +115,16 @@ static inline bool walk_is_spent(const walker *w)
     return w->room->work > SP_SQL_WORK_MAX;
 }
 
+/* The same of a look through a list of names that the session has: two hundred and more, of which
+ * most differ in their length. */
+static inline uint32_t context_cost(const sp_sql_context *context)
+{
+    bool has_lists = context->is_temporary != NULL || context->was_temporary != NULL ||
+                     context->is_made != NULL || context->is_other != NULL ||
+                     context->is_own != NULL;
+    return has_lists ? 16 : 0;
+}
+
 /* ---- walk.c ---- */
 void walk(walker *w, const Node *node);
 void walk_list(walker *w, const List *list);

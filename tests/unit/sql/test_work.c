@@ -92,6 +92,11 @@ static bool is_one_of_many(const void *session, sp_span name)
     return false;
 }
 
+static bool is_one_with_schema(const void *session, sp_span schema, sp_span name)
+{
+    return is_one_of_many(session, schema) && is_one_of_many(session, name);
+}
+
 static void test_many_names_of_the_session(void **state)
 {
     static uint8_t names[256][64];
@@ -107,11 +112,15 @@ static void test_many_names_of_the_session(void **state)
     } cases[] = {{"CREATE VIEW v AS SELECT ", "NULL::" FIFTY_EIGHT "x", " FROM orders", 15000,
                   SP_SQL_TOO_COMPLEX},
                  {"SELECT 1 FROM ", "a", "", 400000, SP_SQL_TOO_COMPLEX},
-                 {"SELECT 1 FROM ", "orders", "", 20000, SP_SQL_FINE}};
+                 {"SELECT 1 FROM ", "orders", "", 20000, SP_SQL_FINE},
+                 {"SELECT ", "a.id", " FROM orders a", 300000, SP_SQL_TOO_COMPLEX},
+                 {"DELETE FROM t1 WHERE id IN (", "(TABLE a)", ")", 100000, SP_SQL_TOO_COMPLEX}};
     office_room *it = *state;
     const sp_sql_context context = {.catalogue = it->office,
                                     .was_temporary = is_one_of_many,
                                     .is_other = is_one_of_many,
+                                    .is_made = is_one_of_many,
+                                    .is_own = is_one_with_schema,
                                     .session = names};
     for (size_t i = 0; i < SP_COUNT(cases); i++) {
         auto_buf sp_buf text = sp_buf_make(SP_SQL_TEXT_MAX_BYTES);

@@ -117,6 +117,8 @@ struct db_session {
     uint64_t opened_unix_us;
     db_share *share; /* of the person's connections here; NULL = nobody's yet, or no more */
     size_t held;     /* of it, by this one */
+    db_session *next_waiting; /* of the person's that wait for their turn */
+    bool waits_turn;
     uint32_t live_slot;
     uint64_t live_id;   /* 0 = not logged in */
     const void *table;  /* the live table in which it was found last */
@@ -296,6 +298,16 @@ db_rest db_pump_front_rest(db_session *session);
 void db_pump_back(db_session *session);
 /* Both directions, as far as they go now. */
 void db_pump(db_session *session);
+
+/* ---- turns.c ---- */
+/* Whether messages of this session may be judged now; else it waits in line. */
+bool db_turn_is(const db_session *session);
+/* Its messages are looked at again (db_pump()) when it is its turn; a second time changes nothing.
+ * The session has a share. */
+void db_turn_wait(db_session *session);
+void db_turn_leave(db_session *session);
+/* So long was judged just now. */
+void db_turn_took(uint64_t time_us);
 
 /* ---- flights.c ---- */
 enum {

@@ -9,9 +9,7 @@
 
 enum {
     CHUNKS_A_TURN = 8,
-    TURN_US = 2000,   /* so long one client is judged: then it is the turn of others */
-    ROUND_US = 20000, /* so long all are, before a long text is begun */
-    LONG_BYTES = 65536,
+    TURN_US = 2000,    /* so long one client is judged: then it is the turn of others */
     FLIGHTS_EACH = 64, /* that a connection may always have */
     SYNCS_KEPT_BYTES = 64 * SP_PG_HEAD_BYTES,
     SMALL_MAX_BYTES =
@@ -428,9 +426,9 @@ static size_t take(db_session *session, sp_span in)
 {
     db_run run = {.len = 0};
     size_t used = 0;
-    uint64_t until_us = sp_now_steady_us() + TURN_US;
+    uint64_t began_us = sp_now_steady_us();
     while (used < in.len && session->at == DB_AT_OPEN) {
-        if (used > 0 && sp_now_steady_us() > until_us) {
+        if (used > 0 && sp_now_steady_us() > began_us + TURN_US) {
             session->full = session->turn_over = true;
             break;
         }
@@ -441,6 +439,7 @@ static size_t take(db_session *session, sp_span in)
         }
         used += more;
     }
+    db_turn_took(sp_now_steady_us() - began_us);
     if (used > 0 && session->at == DB_AT_OPEN && db_flights_is_alone(session)) {
         ask_for_answers(session, &run); /* nothing more is read before they come */
     }
@@ -494,14 +493,6 @@ static bool may_read(db_session *session)
            !is_full(session) && (!session->waits || session->resumed) && !is_alone(session);
 }
 
-/* A long text waits where the worker was busy since it last looked at its timers: many that are
- * whole at the same moment are judged one a round. Short ones never wait for that. */
-static bool is_late(const db_session *session)
-{
-    return session->front_carry.len > LONG_BYTES &&
-           sp_now_steady_us() - sp_loop_now_us(db_here.loop) > ROUND_US;
-}
-
 void db_pump_front(db_session *session)
 {
     for (unsigned chunks = 0; may_read(session); chunks++) {
@@ -511,9 +502,9 @@ void db_pump_front(db_session *session)
         if (is_crowded(session)) {
             return;
         }
-        if (chunks == CHUNKS_A_TURN || session->turn_over || is_late(session)) {
+        if (chunks == CHUNKS_A_TURN || session->turn_over || !db_turn_is(session)) {
             session->turn_over = false;
-            sp_loop_defer(db_here.loop, &session->again);
+            db_turn_wait(session);
             return;
         }
         if (session->resumed || session->full) {

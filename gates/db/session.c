@@ -272,6 +272,7 @@ void db_session_drop(db_session *session)
     db_login_give_up(session);
     sp_timer_clear(db_here.loop, &session->timer);
     sp_loop_undefer(db_here.loop, &session->again);
+    db_turn_leave(session);
     db_share_leave(session);
     db_flights_done(session);
     db_judge_gone(session);

@@ -13,13 +13,6 @@
 /* A message that waits for its answer, with its note or its error: as much as the largest. */
 enum { FLIGHT_BYTES = 4096 };
 
-struct db_share {
-    db_share *next;
-    uint32_t person;
-    uint32_t sessions;
-    size_t held;
-};
-
 static db_share *all;
 static size_t held_by_all;
 

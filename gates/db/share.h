@@ -27,6 +27,15 @@ enum {
 
 /* Of one person; lives as long as he has connections here. */
 typedef struct db_share db_share;
+struct db_share {
+    db_share *next;
+    uint32_t person;
+    uint32_t sessions;
+    size_t held;
+    db_share *next_turn; /* of those who have connections that wait for their turn (turns.c) */
+    db_session *first_waiting; /* NULL = he has none */
+    db_session **last_waiting;
+};
 
 /* Who it is is known: what the session holds counts as his. SP_ENOMEM. */
 SP_MUST sp_err db_share_join(db_session *session);

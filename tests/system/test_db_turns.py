@@ -13,6 +13,9 @@ from dblib import DatabaseOffice
 from pgraw import Raw, query
 
 COUNT = 200
+CONNECTIONS = 40
+# judged twice, because the viewer may not do what it does, in a tenth of a second
+LONG = query("DROP TABLE orders; SELECT '\\a'" + ",1" * 50000)
 
 
 def costly(n):
@@ -61,3 +64,63 @@ def test_others_have_their_turn_between(db):
         thread.join()
         assert took[0] > 0.5, "it is costly"
         assert slowest < took[0] / 4, (slowest, took[0])
+
+
+def test_many_connections_of_one_person_have_his_turns(db):
+    """All of them send a long text at the same moment, which comes in one piece."""
+    with contextlib.ExitStack() as stack:
+        lin = stack.enter_context(contextlib.closing(connected(db, "lin")))
+        all_of_mia = [stack.enter_context(contextlib.closing(connected(db, "mia"))) for _ in range(CONNECTIONS)]
+        ended = []
+
+        def flood(mia):
+            mia.send(LONG, LONG)
+            for _ in range(2):
+                assert mia.until("Z")[0][0] == "E"
+            ended.append(mia)
+
+        began = time.monotonic()
+        threads = [threading.Thread(target=flood, args=(mia,)) for mia in all_of_mia]
+        for thread in threads:
+            thread.start()
+        slowest = 0
+        while len(ended) < CONNECTIONS and any(thread.is_alive() for thread in threads):
+            asked = time.monotonic()
+            lin.ask("SELECT 1")
+            slowest = max(slowest, time.monotonic() - asked)
+        for thread in threads:
+            thread.join()
+        took = time.monotonic() - began
+        assert len(ended) == CONNECTIONS and took > 1, "it is costly"
+        assert slowest < max(1, took / 8), (slowest, took)
+
+
+def test_a_long_text_has_its_turn_too(db):
+    """However much others have to be judged all the time."""
+    with contextlib.ExitStack() as stack:
+        lin = stack.enter_context(contextlib.closing(connected(db, "lin")))
+        all_of_mia = [stack.enter_context(contextlib.closing(connected(db, "mia"))) for _ in range(8)]
+        over = threading.Event()
+
+        def flood(mia, n):
+            mia.send(*(query(costly(n * 10000 + i)) for i in range(4)))
+            for i in range(4, 10000):
+                assert mia.until("Z")[0][0] == "E"
+                if over.is_set():
+                    return
+                mia.send(query(costly(n * 10000 + i)))
+
+        threads = [threading.Thread(target=flood, args=(mia, n)) for n, mia in enumerate(all_of_mia)]
+        for thread in threads:
+            thread.start()
+        try:
+            time.sleep(0.5)
+            lin.socket.settimeout(20)
+            for _ in range(3):
+                assert lin.ask(f"SELECT 1 /*{'x' * 300000}*/")[-1] == ("Z", b"I")
+                assert lin.ask("SELECT 1")[-1] == ("Z", b"I")
+            assert all(thread.is_alive() for thread in threads)
+        finally:
+            over.set()
+            for thread in threads:
+                thread.join()

@@ -19,6 +19,7 @@
 /* Clients wait 10 s, as a rule: they are told before. */
 enum { LOOK_UP_US = 5000000, LOGIN_US = 8000000, CANCEL_US = 5000000 };
 enum { PARAMETERS_MAX = 32, SETTLE_MAX_BYTES = 1 << 20 };
+enum { CHUNKS_A_ROUND = 8, UNASKED_MAX_BYTES = 64 * 1024 };
 
 static const char unreachable[] = "08001";
 static const char bad_login[] = DB_BACK_BAD_LOGIN;
@@ -72,6 +73,7 @@ static void shut(db_back *back)
     unlink_cancel(back);
     sp_timer_clear(db_here.loop, &back->timer);
     sp_resolve_forget(&back->resolving);
+    sp_loop_undefer(db_here.loop, &back->more);
     free_login(back);
     db_stream_close(&back->stream);
     back->state = DB_BACK_DEAD;
@@ -567,6 +569,30 @@ void db_back_cancel(db_back *back)
     if (sp_failed(err) || sp_failed(connect_to(other))) {
         db_back_close(other);
     }
+}
+
+static void on_more(sp_deferred *deferred)
+{
+    db_back *back = BACK_OF(deferred, more);
+    back->calls.on_stream(back);
+}
+
+sp_err db_back_hear(db_back *back, bool is_asked, sp_span *ret_bytes)
+{
+    uint64_t now_us = sp_loop_now_us(db_here.loop);
+    if (back->heard_us != now_us) {
+        back->heard_us = now_us;
+        back->heard = 0;
+    }
+    if (back->heard == CHUNKS_A_ROUND) {
+        back->more.call = on_more;
+        sp_loop_defer(db_here.loop, &back->more);
+        return sp_fail(SP_EAGAIN);
+    }
+    TRY(db_stream_receive(&back->stream, ret_bytes));
+    back->heard++;
+    back->unasked = is_asked ? 0 : back->unasked + ret_bytes->len;
+    return back->unasked > UNASKED_MAX_BYTES ? sp_fail(SP_ELIMIT) : sp_ok();
 }
 
 sp_span db_back_status(const db_back *back, sp_span name)

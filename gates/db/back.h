@@ -57,6 +57,10 @@ struct db_back {
     db_back_calls calls;
     sp_timer timer;
     sp_deferred free;
+    sp_deferred more;     /* it is read on in the next round of the loop */
+    uint64_t heard_us;    /* of the loop's clock: the round in which it was read last */
+    unsigned heard;       /* in that round: chunks */
+    size_t unasked;       /* bytes that came since anything was asked */
     db_back_login *login; /* NULL once ready */
     uint32_t pid;
     uint8_t key[DB_BACK_KEY_BYTES];
@@ -86,6 +90,10 @@ void db_back_close(db_back *back);
 /* Another connection to the same server that cancels what this one runs. Until on_cancelled() it
  * may come late, so that nothing else should be asked of this one. */
 void db_back_cancel(db_back *back);
+/* As db_stream_receive(), for connections of the gate's own, whose server may send without an end:
+ * a few chunks in a round of the loop, then SP_EAGAIN, and on_stream() is called again in the next.
+ * SP_ELIMIT: it says much, and was not asked for anything. */
+SP_MUST sp_err db_back_hear(db_back *back, bool is_asked, sp_span *ret_bytes);
 /* A value of db_back.statuses, empty when it is not there. */
 sp_span db_back_status(const db_back *back, sp_span name);
 

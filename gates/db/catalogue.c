@@ -337,12 +337,14 @@ static void on_stream(db_back *back)
     sp_span bytes;
     sp_err err = sp_ok();
     SP_IGNORE(db_stream_flush(&back->stream)); /* a broken one shows when it is read */
-    while (c->back == back && !sp_failed(err = db_stream_receive(&back->stream, &bytes))) {
+    while (c->back == back && !sp_failed(err = db_back_hear(back, c->is_asking, &bytes))) {
         c->heard_us = sp_loop_now_us(db_here.loop);
         sp_buf_span(&c->carry, bytes);
         take_bytes(c);
     }
-    if (c->back == back && (err.code != SP_EAGAIN || sp_failed(sp_buf_error(&c->carry)))) {
+    if (c->back == back && err.code == SP_ELIMIT) {
+        fail_reading(c, "the server says much that nobody asked for");
+    } else if (c->back == back && (err.code != SP_EAGAIN || sp_failed(sp_buf_error(&c->carry)))) {
         fail_reading(c, "the connection to the database ended");
     }
 }

@@ -200,7 +200,7 @@ static void on_stream(db_back *back)
     sp_span bytes;
     sp_err err = sp_ok();
     SP_IGNORE(db_stream_flush(&back->stream)); /* a broken one shows when it is read */
-    while (e->back == back && !sp_failed(err = db_stream_receive(&back->stream, &bytes))) {
+    while (e->back == back && !sp_failed(err = db_back_hear(back, e->state == WAITING, &bytes))) {
         if (e->state == WAITING) {
             sp_buf_span(&e->carry, bytes);
             take_bytes(e);

@@ -168,7 +168,7 @@ def free_port_that_refuses():
 def db():
     relays = {f"login-{step.lower()}-{how}": Dying(step, how) for step in LOGIN_STEPS for how in WAYS}
     relays["answers"] = Dying()
-    relays["newer"], relays["hears"] = Relay(0), Hears()
+    relays["newer"], relays["hears"], relays["floods"] = Relay(0), Hears(), Relay(0)
     stubs = {name: Stub(act) for name, act in STUBS.items() if act is not None}
     documents = DOCUMENTS.replace("%(tls)s", "loopback")
     documents += "".join(RESOURCE.format(name=name, port=one.port, tls="loopback") for name, one in relays.items())
@@ -223,7 +223,7 @@ def log_in_once(db, name):
 
 
 def test_at_each_step_of_the_log_in(db):
-    names = [name for name in [*db.relays, *STUBS] if name not in ("answers", "newer", "hears")]
+    names = [name for name in [*db.relays, *STUBS] if name not in ("answers", "newer", "hears", "floods")]
     with contextlib.closing(db.connect("lin")) as other, ThreadPoolExecutor(len(names)) as pool:
         ends = {name: pool.submit(log_in, db, name) for name in names}
         with other.cursor() as cursor:
@@ -393,3 +393,28 @@ def test_of_what_is_malformed_or_too_long_not_a_byte_reaches_the_server(db):
             wrong[data[:20]] = got[:200]
     assert not wrong, wrong
     assert db.server.sql("SELECT to_regclass('reached')::text", database="orders") == [(None,)]
+
+
+def test_a_server_that_talks_without_an_end_is_left(db):
+    """On a connection of the gate's own, where nobody else is there to stop it. Other databases of that worker go on meanwhile."""
+    relay, lines = db.relays["floods"], []
+    relay.started = lambda packet, line: lines.append(line) if b"sallyport catalogue" in packet else None
+
+    def flood():
+        with contextlib.suppress(OSError):
+            while True:
+                lines[0].sendall(message("N") * 100000)
+
+    with contextlib.closing(Raw(db.port)) as raw, contextlib.closing(Raw(db.port)) as other:
+        assert other.log_in("lin", "orders-db", db.password("lin"))[-1] == ("Z", b"I")
+        assert raw.log_in("lin", "floods", db.password("lin", "floods"))[-1] == ("Z", b"I")
+        thread = threading.Thread(target=flood, daemon=True)
+        thread.start()
+        until, slowest = time.monotonic() + 3, 0
+        while time.monotonic() < until:
+            began = time.monotonic()
+            other.ask("SELECT 1")
+            slowest = max(slowest, time.monotonic() - began)
+        thread.join(10)
+        assert not thread.is_alive() and slowest < 1, slowest
+    relay.started = lambda packet, line: None

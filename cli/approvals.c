@@ -463,19 +463,33 @@ int sp_db_undo(const sp_given *given)
     json_t *answer = NULL;
     char path[PATH_BYTES];
     bool dry = sp_given_value(given, "--dry-run") != NULL;
+    bool beside = sp_given_value(given, "--beside") != NULL;
     const char *reason = sp_given_value(given, "--reason");
+    const char *into = sp_given_value(given, "--into");
+    if (into != NULL && !beside) {
+        sp_complain("--into is for --beside: an undo puts back what was there, where it was");
+        return SP_EXIT_USAGE;
+    }
     int status = sp_client_open(&client);
     if (status == SP_EXIT_OK) {
-        snprintf(path, sizeof(path), "/api/v1/keeps/%.60s/undo", given->words[0]);
+        snprintf(path, sizeof(path), "/api/v1/keeps/%.60s/%s", given->words[0],
+                 beside ? "beside" : "undo");
         json_t *body =
             json_pack("{s:b,s:s}", "dry_run", (int)dry, "reason", reason == NULL ? "" : reason);
+        if (into != NULL) {
+            json_object_set_new(body, "into", json_string(into));
+        }
         status = sp_client_call(client, "POST", path, body, &answer);
     }
     if (status == SP_EXIT_OK && given->json) {
         sp_client_print(answer);
     } else if (status == SP_EXIT_OK && dry) {
-        printf("It would be undone in about ");
+        printf("%s in about ", beside ? "The rows would be there" : "It would be undone");
         print_span(json_integer_value(json_object_get(answer, "duration_ms")));
+        if (beside) {
+            printf(", and take about ");
+            print_size(json_integer_value(json_object_get(answer, "bytes")));
+        }
         printf(".\n");
         show_json("It would do", json_object_get(answer, "report"));
     } else if (status == SP_EXIT_OK) {

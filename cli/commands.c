@@ -425,10 +425,15 @@ static const sp_command commands[] = {
                          {"UNTIL (UTC)", "expires_at", NULL}}}},
     {SP_GROUP_NONE, "db", "undo", "KEEP", "put back what was destroyed",
      "Looks what putting a keep back would do and asks the people who approved its destruction\n"
-     "to approve the undo; then the keeper does it. What others changed since stays as it is.",
-     .options = (const sp_option[]){SP_FLAG("--dry-run", "only say what it would do"),
-                                    SP_TEXT("--reason", "TEXT", "for those who approve"),
-                                    {0}},
+     "to approve the undo; then the keeper does it. What others changed since stays as it is.\n"
+     "With --beside its rows go as plain tables into a schema of their own, whatever became of\n"
+     "its undo: see sallyport-db(1).",
+     .options =
+         (const sp_option[]){SP_FLAG("--dry-run", "only say what it would do"),
+                             SP_FLAG("--beside", "its rows as plain tables, and no undo"),
+                             SP_TEXT("--into", "DATABASE", "of --beside: another than it was"),
+                             SP_TEXT("--reason", "TEXT", "for those who approve"),
+                             {0}},
      .call = sp_db_undo},
     {SP_GROUP_WATCH, NULL, "approvals", "COMMAND", "what waits for other people's agreement",
      .about = "What others ask for, and who agreed."},

@@ -33,9 +33,15 @@ typedef enum {
     SP_ASK_BREAK_GLASS, /* a sealed role */
     SP_ASK_UNDO,        /* put back what a statement destroyed */
     SP_ASK_ERASURE,     /* take entries out of the ledger */
+    SP_ASK_BESIDE,      /* put the rows that were kept of it beside, as plain tables */
     SP_ASK_KIND_COUNT
 } sp_ask_kind;
 const char *sp_ask_kind_word(sp_ask_kind kind);
+/* What is asked is of a keep: ask->keep. */
+static inline bool sp_ask_is_of_keep(uint8_t kind)
+{
+    return kind == SP_ASK_UNDO || kind == SP_ASK_BESIDE;
+}
 
 typedef enum {
     SP_ASK_WAITING,
@@ -69,7 +75,7 @@ typedef struct {
     uint64_t rows;       /* estimated */
     uint64_t keep_bytes; /* about what undo would keep; 0 = not known or nothing */
     uint64_t keep_ms;
-    uint64_t keep;       /* UNDO: which; ERASURE: whose entries, by number */
+    uint64_t keep;       /* UNDO, BESIDE: which; ERASURE: whose entries, by number */
     uint64_t duration_s; /* roles for a while */
     uint64_t created_unix_s;
     uint64_t expires_unix_s;

@@ -27,8 +27,8 @@ enum {
 
 const char *sp_ask_kind_word(sp_ask_kind kind)
 {
-    static const char *const words[] = {"statement",   "command", "grant",
-                                        "break-glass", "undo",    "erasure"};
+    static const char *const words[] = {"statement", "command", "grant", "break-glass",
+                                        "undo",      "erasure", "beside"};
     _Static_assert(SP_COUNT(words) == SP_ASK_KIND_COUNT, "a word for each kind");
     return words[kind];
 }
@@ -192,8 +192,8 @@ static bool count_one(void *self, uint64_t id)
 
 static const char *kind_in_chinese(sp_ask_kind kind)
 {
-    static const char *const words[] = {"语句",     "命令",     "临时角色",
-                                        "应急访问", "撤销恢复", "删除账本条目"};
+    static const char *const words[] = {"语句",     "命令",         "临时角色",    "应急访问",
+                                        "撤销恢复", "删除账本条目", "另存保留的行"};
     _Static_assert(SP_COUNT(words) == SP_ASK_KIND_COUNT, "a word for each kind");
     return words[kind];
 }
@@ -316,7 +316,7 @@ static sp_err check_new(sp_core *core, sp_ask *ask)
     looking look = {core->store, ask, 0, {0}};
     TRY(sp_undo_destroyer(core->store, ask, &look.without));
     TRY(sp_people_each(core->store, count_approver, &look));
-    if (ask->kind == SP_ASK_UNDO) {
+    if (sp_ask_is_of_keep(ask->kind)) {
         TRY(widen(core, ask, &look));
     }
     for (uint8_t i = 0; i < ask->approvers_count; i++) {
@@ -498,6 +498,7 @@ static void carry_out(sp_core *core, const sp_ask *ask, bool again)
         sp_grant_open(core, ask);
         return;
     case SP_ASK_UNDO:
+    case SP_ASK_BESIDE:
         sp_keeps_undo(core, ask);
         return;
     case SP_ASK_ERASURE:
@@ -586,7 +587,7 @@ static bool is_due(sp_approvals *approvals, const sp_ask *ask, bool first)
         sp_again_later(&approvals->again, ask->id, now_us);
     }
     return state == SP_AGAIN_DUE ||
-           (state == SP_AGAIN_NEVER && (first || ask->kind == SP_ASK_UNDO));
+           (state == SP_AGAIN_NEVER && (first || sp_ask_is_of_keep(ask->kind)));
 }
 
 /* What core itself carries out and had no time to (because it died in between: first), or what it
@@ -694,7 +695,7 @@ sp_err sp_approvals_start(sp_core *core, sp_approvals **ret_approvals)
     TRY(sp_votes_routes(core));
     TRY(sp_grants_routes(core));
     TRY(sp_reviews_routes(core));
-    TRY(sp_undo_routes(core));
+    TRY(sp_keeps_routes(core));
     TRY(sp_erase_routes(core));
     TRY(start_clock(approvals));
     TRY(sp_keeps_start(approvals));

@@ -37,7 +37,7 @@ struct sp_approvals {
     /* asks and keeps that the keeper works on, also those that were begun by another core; 0 = free
      */
     uint64_t busy[SP_KEEPER_BUSY_MAX + SP_ASKS_LISTED_MAX];
-    sp_rest tries;  /* of undo */
+    sp_rest tries;  /* dry runs, of undo and of rows beside */
     sp_again again; /* what could not be carried out yet */
     sp_unstored unstored[SP_UNSTORED_MAX];
 };
@@ -183,12 +183,15 @@ void sp_keeps_estimate(sp_core *core, const sp_ask *ask);
 SP_MUST sp_err sp_keeps_on_message(sp_core *core, sp_peer *peer, const sp_msg *msg);
 void sp_keeps_tick(sp_core *core, uint64_t now_unix_s);
 
-/* ---- undo.c: undo, and the API of what is kept ---- */
-SP_MUST sp_err sp_undo_routes(sp_core *core);
-/* Carries it out, once the keeper has a place for it; until then it stays approved and is tried
+/* ---- keeps_api.c: the API of what is kept ---- */
+SP_MUST sp_err sp_keeps_routes(sp_core *core);
+
+/* ---- undo.c: undo, and rows beside ---- */
+/* Carries either out, once the keeper has a place for it; until then it stays approved and is tried
  * again each second. */
 void sp_keeps_undo(sp_core *core, const sp_ask *ask);
-/* Who ran what this ask would undo, and so has no vote on it; 0 = it is no undo, or nobody. */
+/* Who ran what this ask would undo, or put beside, and so has no vote on it; 0 = it is of no keep,
+ * or nobody. */
 SP_MUST sp_err sp_undo_destroyer(sp_store *store, const sp_ask *ask, uint32_t *ret_person);
 
 /* ---- erase.c: taking entries out of the ledger ---- */

@@ -153,7 +153,7 @@ json_t *sp_ask_json(sp_request *req, const sp_ask *ask, bool with_content)
     set(out, "summary", sp_json_span_or_null(sp_span_slice(ask->content, 0, 200)));
     set_number(out, "estimated_rows", ask->rows);
     set(out, "keep", keep_json(ask));
-    set(out, "keep_id", sp_ref_json(ask->kind == SP_ASK_UNDO ? ask->keep : 0));
+    set(out, "keep_id", sp_ref_json(sp_ask_is_of_keep(ask->kind) ? ask->keep : 0));
     set(out, "reference", sp_ref_json(ask->reference));
     set(out, "created_at", sp_json_time(ask->created_unix_s));
     set(out, "expires_at", sp_json_time(ask->expires_unix_s));

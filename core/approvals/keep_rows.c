@@ -7,7 +7,7 @@
 
 #define KEPT_COLUMNS                                                                               \
     "id, ask, resource, database, objects, whole, bytes, ms, created, expires, state, undone, "    \
-    "undo_ms, undo_ask, told, partly"
+    "undo_ms, undo_ask, told, partly, beside, beside_ask, beside_at, beside_told"
 
 static sp_err read_kept(sp_query *q, sp_arena *arena, sp_kept *ret_kept)
 {
@@ -26,6 +26,10 @@ static sp_err read_kept(sp_query *q, sp_arena *arena, sp_kept *ret_kept)
     k.undo_ask = sp_col_bits(q);
     TRY(sp_arena_copy(arena, sp_col_text(q), &k.told));
     k.partly = (uint8_t)sp_col_u64(q);
+    k.beside.state = (uint8_t)sp_col_u64(q);
+    k.beside.ask = sp_col_bits(q);
+    k.beside.at_unix_s = sp_col_u64(q);
+    TRY(sp_arena_copy(arena, sp_col_text(q), &k.beside.told));
     *ret_kept = k;
     return sp_ok();
 }
@@ -46,7 +50,7 @@ sp_err sp_kept_add(sp_store *store, const sp_kept *k)
 {
     auto_query sp_query q = sp_query_alone(store, "INSERT INTO kept (" KEPT_COLUMNS
                                                   ") VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9,"
-                                                  " $10, 0, 0, 0, 0, '', 0)");
+                                                  " $10, 0, 0, 0, 0, '', 0, 0, 0, 0, '')");
     sp_bind_bits(&q, k->id);
     sp_bind_bits(&q, k->ask);
     sp_bind_text(&q, k->resource);
@@ -64,13 +68,18 @@ static sp_err change(sp_store *store, const sp_kept *k)
 {
     auto_query sp_query q = sp_query_of(
         store, "UPDATE kept SET state = $1, undone = $2, undo_ms = $3, undo_ask = $4, told = $5,"
-               " partly = $6 WHERE id = $7");
+               " partly = $6, beside = $7, beside_ask = $8, beside_at = $9, beside_told = $10"
+               " WHERE id = $11");
     sp_bind_u64(&q, k->state);
     sp_bind_u64(&q, k->undone_unix_s);
     sp_bind_bits(&q, k->undo_ms);
     sp_bind_bits(&q, k->undo_ask);
     sp_bind_text(&q, k->told);
     sp_bind_u64(&q, k->partly);
+    sp_bind_u64(&q, k->beside.state);
+    sp_bind_bits(&q, k->beside.ask);
+    sp_bind_u64(&q, k->beside.at_unix_s);
+    sp_bind_text(&q, k->beside.told);
     sp_bind_bits(&q, k->id);
     return sp_query_finish_changed(&q);
 }
@@ -83,16 +92,16 @@ sp_err sp_kept_change(sp_store *store, const sp_kept *k)
     return sp_txn_commit(&txn);
 }
 
-sp_err sp_kept_begin_undo(sp_store *store, const sp_kept *k, uint64_t now_unix_s)
+sp_err sp_kept_begin(sp_store *store, const sp_kept *k, uint64_t ask, uint64_t now_unix_s)
 {
     auto_txn sp_txn txn = sp_txn_begin(store);
     TRY(txn.err);
-    TRY(sp_ask_row_use(store, k->undo_ask, now_unix_s));
+    TRY(sp_ask_row_use(store, ask, now_unix_s));
     TRY(change(store, k));
     return sp_txn_commit(&txn);
 }
 
-sp_err sp_kept_put_off_undo(sp_store *store, const sp_kept *k, const sp_ask *ask)
+sp_err sp_kept_put_off(sp_store *store, const sp_kept *k, const sp_ask *ask)
 {
     auto_txn sp_txn txn = sp_txn_begin(store);
     TRY(txn.err);
@@ -113,7 +122,7 @@ sp_err sp_undo_destroyer(sp_store *store, const sp_ask *ask, uint32_t *ret_perso
     auto_query sp_query q =
         sp_query_of(store, "SELECT a.asker FROM kept k JOIN ask a ON a.id = k.ask WHERE k.id = $1");
     *ret_person = 0;
-    if (ask->kind != SP_ASK_UNDO) {
+    if (!sp_ask_is_of_keep(ask->kind)) {
         return sp_ok();
     }
     sp_bind_bits(&q, ask->keep);
@@ -149,10 +158,12 @@ void sp_kept_list_over(sp_store *store, uint64_t now_unix_s, sp_kept_ids *list)
     }
 }
 
-void sp_kept_list_undoing(sp_store *store, sp_kept_ids *list)
+void sp_kept_list_under_way(sp_store *store, sp_kept_ids *list)
 {
-    auto_query sp_query q = sp_query_of(store, "SELECT id FROM kept WHERE state = $1 LIMIT 500");
+    auto_query sp_query q =
+        sp_query_of(store, "SELECT id FROM kept WHERE state = $1 OR beside = $2 LIMIT 500");
     sp_bind_u64(&q, SP_KEPT_UNDOING);
+    sp_bind_u64(&q, SP_BESIDE_UNDER_WAY);
     while (list->count < SP_ASKS_LISTED_MAX && sp_query_row(&q)) {
         list->ids[list->count++] = sp_col_bits(&q);
     }

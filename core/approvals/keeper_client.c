@@ -19,8 +19,8 @@ typedef struct waiting {
     uint64_t keep;
     uint64_t ask;
     uint64_t until_us; /* 0: it was told that this is late */
-    bool is_undo;      /* which may have been done: what became of it is asked for (HEAR) */
-    bool is_unasked;   /* as soon as there is a keeper */
+    bool is_undo;    /* or rows beside, which may have been done: what became of it is asked for */
+    bool is_unasked; /* as soon as there is a keeper */
     sp_on_job_done on_done;
     void *self;
 } waiting;
@@ -175,7 +175,7 @@ bool sp_keeper_client_is_up(const sp_keeper_client *client)
 
 static bool is_undo(const sp_keeper_job *job)
 {
-    return job->kind == SP_KEEPER_UNDO || job->kind == SP_KEEPER_HEAR;
+    return sp_keeper_job_lasts(job->kind) || job->kind == SP_KEEPER_HEAR;
 }
 
 void sp_keeper_client_job(sp_keeper_client *client, sp_keeper_job *job, sp_on_job_done on_done,
@@ -184,7 +184,7 @@ void sp_keeper_client_job(sp_keeper_client *client, sp_keeper_job *job, sp_on_jo
     waiting *wait = NULL;
     sp_err err = client == NULL ? sp_fail(SP_EAGAIN) : sp_alloc(1, sizeof(*wait), &wait);
     if (!sp_failed(err)) {
-        bool about_undo = is_undo(job) || job->kind == SP_KEEPER_TRY_UNDO;
+        bool about_undo = is_undo(job) || sp_keeper_job_tries(job->kind);
         job->job = ++client->next_job;
         *wait =
             (waiting){.next = client->first,

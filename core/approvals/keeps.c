@@ -59,6 +59,16 @@ sp_err sp_keep_place_find(const sp_core *core, sp_span resource, sp_span databas
     return sp_ok();
 }
 
+sp_err sp_keep_place_beside(const sp_core *core, sp_span resource, sp_span database,
+                            sp_keep_place *p)
+{
+    static const char maintenance[] = "postgres";
+    bool named = !sp_span_eq(database, sp_span_cstr(maintenance));
+    TRY(sp_keep_place_find(core, resource, named ? database : SP_SPAN_EMPTY, SP_SPAN_EMPTY, p));
+    p->job.database = named ? p->job.database : sp_span_cstr(maintenance);
+    return sp_ok();
+}
+
 sp_keeper_client *sp_keep_keeper(const sp_core *core)
 {
     return core->approvals == NULL ? NULL : core->approvals->keeper;

@@ -42,6 +42,10 @@ static const char *const migrations[] = {
     "ALTER TABLE vote ADD COLUMN sets BIGINT NOT NULL DEFAULT 1",
     "ALTER TABLE kept ADD COLUMN partly BIGINT NOT NULL DEFAULT 0;"
     "UPDATE kept SET partly = 1 WHERE state = 4",
+    "ALTER TABLE kept ADD COLUMN beside BIGINT NOT NULL DEFAULT 0;"
+    "ALTER TABLE kept ADD COLUMN beside_ask BIGINT NOT NULL DEFAULT 0;"
+    "ALTER TABLE kept ADD COLUMN beside_at BIGINT NOT NULL DEFAULT 0;"
+    "ALTER TABLE kept ADD COLUMN beside_told TEXT NOT NULL DEFAULT ''",
 };
 
 sp_err sp_approval_rows_start(sp_store *store)

@@ -83,7 +83,7 @@ test("undo is asked for on the page, agreed to, and brings all of it back", asyn
   await dora.page.getByRole("dialog").getByRole("button", { name: "Undo" }).click();
   await dora.page.getByText("Others were asked to approve the undo.").waitFor();
   await lena.go("/approvals");
-  await lena.page.locator("tbody tr", { hasText: "Undo" }).getByRole("button").first().click();
+  await lena.page.locator("tbody tr", { hasText: "Undo ·" }).getByRole("button").first().click();
   await lena.page.getByRole("dialog").getByText("it was the wrong table").waitFor();
   const would = await lena.page.locator("dialog section", { hasText: "What undo would do now" }).innerText();
   for (const one of [/customers"?\s+2,000 rows come back/, /bills"?\s+30 rows come back/]) assert.match(would, one);
@@ -92,6 +92,33 @@ test("undo is asked for on the page, agreed to, and brings all of it back", asyn
   await kept.getByText("Undone", { exact: true }).waitFor({ timeout: 30_000 }); // without a reload
   assert.equal(await left(), "2000|30");
   for (const one of Object.values(people)) one.calm();
+});
+
+test("its rows are put beside, when she agrees to that as well, though it was undone", async () => {
+  const { dora, lena } = people;
+  await dora.go("/approvals");
+  const kept = dora.page.locator(".card", { hasText: "What was kept before it was destroyed" }).locator("tbody tr", { hasText: "DELETE FROM customers" });
+  assert.equal(await kept.getByRole("button", { name: "Undo" }).count(), 0, "it is undone");
+  await kept.getByRole("button", { name: "Rows beside" }).click();
+  const ask = dora.page.getByRole("dialog", { name: "Ask for the rows as plain tables?" });
+  await ask.getByLabel("Database (optional)").fill("nowhere");
+  await ask.getByRole("button", { name: "Ask", exact: true }).click();
+  await ask.getByText(/names no database nowhere/).waitFor();
+  await ask.getByLabel("Database (optional)").fill("");
+  await ask.getByLabel("Why").fill("to compare");
+  await dora.accessible("rows beside", (scheme) => shot(dora, `beside-ask-${scheme}`));
+  await ask.getByRole("button", { name: "Ask", exact: true }).click();
+  await dora.page.getByText("Others were asked to approve it.").waitFor();
+  await lena.go("/approvals");
+  await lena.page.locator("tbody tr", { hasText: "Rows beside ·" }).getByRole("button").first().click();
+  const would = lena.page.locator("dialog section", { hasText: "What would be put beside now" });
+  for (const one of [/public\.customers\s+2,000 rows/, /public\.bills\s+30 rows/, /schema sallyport_kept_[0-9a-z]{12} of the database orders/]) assert.match(await would.innerText(), one);
+  await shot(lena, "beside-light");
+  await agree(lena, "Approve exactly this?", "Approve");
+  await kept.getByText(/Rows are beside in\s+sallyport_kept_[0-9a-z]{12}/).waitFor({ timeout: 30_000 }); // without a reload
+  await kept.getByText("Undone", { exact: true }).waitFor();
+  await shot(dora, "beside-keeps");
+  for (const one of [lena, dora]) one.calm();
 });
 
 test("in Chinese on a phone, in the dark, and by the rules of WCAG 2.1 AA", async () => {

@@ -224,7 +224,8 @@ def orders(tools):
                         + DATABASE_DOCUMENTS, tls="loopback")  # the keeper's account cannot read the test's CA
     try:
         db.server.sql(*(line for line in TABLES.strip().split(";\n")), database="orders")
-        db.server.sql("CREATE ROLE op_keep LOGIN PASSWORD 'of op_keep'", "GRANT pg_read_all_data, op_dba TO op_keep")
+        db.server.sql("CREATE ROLE op_keep LOGIN PASSWORD 'of op_keep'", "GRANT pg_read_all_data, op_dba TO op_keep",
+                      "GRANT CREATE ON DATABASE orders TO op_keep")
         db.put_credential("op_keep", "of op_keep")
         for name, role in (("dora", "asker"), ("lena", "lead")):
             db.person(name, [role])

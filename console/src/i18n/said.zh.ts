@@ -16,6 +16,7 @@ const WHOLE: Record<string, string> = {
   "there is no such plan": "没有此预案", "the plan could not be run to its end": "预案未能执行完毕", "the plan gives back what it cut": "预案恢复其切断的内容",
   "the courier ended while it was under way: nobody knows whether it arrived": "发送期间投递进程结束，无法得知是否送达",
   "a report to the authorities is open": "已开始一份向主管部门的报告", "a report to the authorities is signed": "向主管部门的报告已签署",
+  "large objects are left out": "大对象不另存",
   "its time is over": "时限已到", "does not answer on its socket": "套接字没有响应",
   "there is no program of detections yet": "尚无检测程序", "the ledger does not answer": "账本没有响应",
   "core does not take alarms: nothing more is looked at until it does": "核心进程未接收告警：在其接收之前不再检查",
@@ -52,6 +53,17 @@ const WHOLE: Record<string, string> = {
 
 type Pattern = [RegExp, (...parts: string[]) => string];
 const PATTERNS: Pattern[] = [
+  // the keeper, of rows beside
+  [/^the rows go as plain tables into the schema (\S+) of the database ([^\n]+)\. Only ([^\n]+) may read them, and through the gate nobody until the policy names that schema$/, (schema, database, role) => `这些行作为普通表写入数据库 ${database} 的模式 ${schema}。只有 ${role} 可以读取；在策略写明该模式之前，任何人都不能经网关读取`],
+  [/^the tables had about (\d+) bytes when they were kept: so much room it takes in the database$/, (bytes) => `保留时这些表约有 ${bytes} 字节：在数据库中约占同样空间`],
+  [/^the dry run took (\d+) s: it takes about as long, and nobody waits for it meanwhile$/, (s) => `试运行用时 ${s} 秒：实际用时相近，其间无人需要等待`],
+  [/^values of type ([^\n]+) are text there$/, (type) => `类型 ${type} 的值在那里是文本`],
+  [/^so are values of (\d+) more types$/, (n) => `另有 ${n} 种类型的值也是文本`],
+  [/^column ([^\n]+) of ([^\n]+), which is generated, has no values that were kept$/, (column, table) => `${table} 的生成列 ${column} 没有保留的值`],
+  [/^(\d+) views, sequences or tables of other servers have no rows here: what they are is left out$/, (n) => `${n} 个视图、序列或其他服务器的表在此没有行：其定义不另存`],
+  [/^rows of (\d+) tables of extensions are left out$/, (n) => `${n} 个扩展表的行不另存`],
+  [/^new tables are sent to other servers by the publication ([^\n]+): these as well$/, (name) => `发布 ${name} 会把新表发送到其他服务器：这些表也不例外`],
+  [/^a schema (\S+) of ([^\n]+) is there, which the keeper did not make: another name is taken$/, (schema, owner) => `已有 ${owner} 的模式 ${schema}，并非保留程序所建：改用另一个名称`],
   [/^(\d+) workers connected$/, (n) => `已连接 ${n} 个工作进程`],
   [/^Drill: ([\s\S]*)$/, (rest) => `演练：${rest}`],
   [/^\[drill\] ([\s\S]*)$/, (rest) => `〔演练〕${again(rest)}`],

@@ -12,6 +12,7 @@ import { ErrorNote } from "../../ui/errors";
 import { Icon } from "../../ui/icon";
 import { ListTable } from "../../ui/table";
 import { Time } from "../../ui/time";
+import { said } from "../../ui/said";
 import { ClassBadge, wordIn } from "../../ui/words";
 
 type Approval = Schema["Approval"];
@@ -36,9 +37,9 @@ export const spanText = (ms: number): string =>
 
 const yesOf = (a: Approval) => a.votes.filter((v) => v.verdict === "approve").length;
 /* Under which number the asker knows it; an undo has its statement's reference, too. */
-const numberOf = (a: Approval) => (a.kind === "undo" ? a.id : a.reference ?? a.id);
+const numberOf = (a: Approval) => (a.kind === "undo" || a.kind === "beside" ? a.id : a.reference ?? a.id);
 /* Of a statement its own text: values and settings are shown with the whole. */
-const headOf = (text: string | null | undefined) => (text ?? "").replace(/^-- undo of keep \S+\n/, "").split(/\n\n(?:VALUES|SETTINGS)\n/)[0]!.slice(0, 120);
+const headOf = (text: string | null | undefined) => (text ?? "").replace(/^-- (?:undo of keep \S+|rows of keep \S+ beside, in the database .*)\n/, "").split(/\n\n(?:VALUES|SETTINGS)\n/)[0]!.slice(0, 120);
 const targetOf = (a: Approval) => a.role ?? [a.resource, a.database].filter(Boolean).join("/");
 
 /* What would run: a statement, a command, or a shell, which somebody has to watch. */
@@ -47,9 +48,10 @@ const isShell = (a: Approval) => a.kind === "command" && (a.statement ?? a.summa
 function Asked({ approval }: { approval: Approval }) {
   const words = t().machines;
   if (isShell(approval)) return <section><h3>{words.shellTitle}</h3><p>{words.shellText}</p></section>;
+  const titles: Partial<Record<Approval["kind"], string>> = { command: words.commandTitle, undo: t().approvals.undone, beside: t().approvals.besideOf };
   return (
     <section>
-      <h3>{approval.kind === "command" ? words.commandTitle : approval.kind === "undo" ? t().approvals.undone : t().approvals.statement}</h3>
+      <h3>{titles[approval.kind] ?? t().approvals.statement}</h3>
       <pre class="code-block"><code>{approval.statement ?? approval.summary}</code></pre>
     </section>
   );
@@ -110,16 +112,16 @@ function UndoPlan({ report }: { report: Schema["UndoReport"] }) {
   const words = t().approvals;
   return (
     <section>
-      <h3>{words.undoWould}</h3>
+      <h3>{report.beside ? words.besideWould : words.undoWould}</h3>
       <ul class="plain-list">
         {report.restored?.map((name) => <li key={name}><Badge>{words.undoMade}</Badge> <code class="wrap">{name}</code></li>)}
         {report.rows?.map((one) => (
           <li key={one.relation}>
-            <code>{one.relation}</code>{" "}
-            <span class="muted">{words.undoRows(one.inserted ?? 0, one.reverted ?? 0, one.removed ?? 0, (one.differing ?? 0) - (one.reverted ?? 0))}</span>
+            <code class="wrap">{one.of ?? one.relation}</code>{" "}
+            <span class="muted">{one.of ? words.besideRows(one.kept ?? 0) : words.undoRows(one.inserted ?? 0, one.reverted ?? 0, one.removed ?? 0, (one.differing ?? 0) - (one.reverted ?? 0))}</span>
           </li>
         ))}
-        {report.told?.map((text) => <li key={text}><Badge tone="warn">{words.undoTold}</Badge> {text}</li>)}
+        {report.told?.map((text) => <li key={text}><Badge tone="warn">{words.undoTold}</Badge> {said(text)}</li>)}
       </ul>
     </section>
   );
@@ -229,9 +231,47 @@ function Details({ id, onClose }: { id: string; onClose: () => void }) {
 
 const KEEP_TONES = { kept: "good", undone: "accent", "undo-failed": "bad", "undone-in-part": "bad", undoing: "accent", "undo-unknown": "bad", gone: "neutral" } as const;
 
+/* Where its rows are, or why they are not. */
+function Beside({ keep }: { keep: Keep }) {
+  const words = t().approvals;
+  const b = keep.beside;
+  if (!b) return null;
+  return (
+    <small class="muted block">
+      {words.besideStates[b.state]}{b.state === "done" && b.report?.beside && <> <code class="plain wrap">{b.report.beside}</code></>}
+      {b.state !== "done" && b.report?.why && <> {said(b.report.why)}</>}
+    </small>
+  );
+}
+
+/* Into another database only where the one that they were in is gone. */
+function AskBeside({ keep, onClose, onDone }: { keep: Keep; onClose: () => void; onDone: () => void }) {
+  const [into, setInto] = useState("");
+  const words = t().approvals;
+  const text = (
+    <div class="stack">
+      <p>{words.besideText}</p>
+      <div class="field">
+        <label for="beside-into">{words.besideInto}</label>
+        <input id="beside-into" class="input" maxLength={63} placeholder={keep.database ?? ""} value={into} onInput={(e) => setInto(e.currentTarget.value)} />
+        <p class="hint">{words.besideIntoHint}</p>
+      </div>
+    </div>
+  );
+  return (
+    <Confirm title={words.besideTitle} text={text} action={words.besideAsk} why onClose={onClose}
+      onYes={async (why) => {
+        await api("post", "/keeps/{id}/beside", { path: { id: keep.id }, body: { reason: why || undefined, into: into.trim() || undefined } });
+        toast(words.besideAsked);
+        onDone();
+      }} />
+  );
+}
+
 function Keeps() {
   const list = useList("keeps", (_, signal) => api("get", "/keeps", { signal }), ["approvals"]);
   const [undo, setUndo] = useState<Keep>();
+  const [beside, setBeside] = useState<Keep>();
   const words = t().approvals;
   if (!list.data || list.data.length === 0) return null;
   return (
@@ -239,11 +279,17 @@ function Keeps() {
       <ListTable list={list} label={words.keeps} keyOf={(k) => k.id} empty={null}
         columns={[
           { key: "what", label: words.what, kind: "main", render: (k) => <span class="event-title"><code class="plain">{headOf(k.statement)}</code><small class="muted block">{[k.resource, k.database].filter(Boolean).join("/")} · {k.asker}</small></span> },
-          { key: "state", label: words.state, render: (k) => <Badge tone={KEEP_TONES[k.state]}>{words.keepStates[k.state]}</Badge> },
+          { key: "state", label: words.state, render: (k) => <><Badge tone={KEEP_TONES[k.state]}>{words.keepStates[k.state]}</Badge><Beside keep={k} /></> },
           { key: "size", label: words.size, render: (k) => bytesText(k.bytes) },
           { key: "until", label: words.until, render: (k) => <Time at={k.expires_at} /> },
-          { key: "undo", label: t().common.actions, kind: "actions", render: (k) => k.state !== "undone" && k.state !== "undoing" && k.state !== "gone" ? <Button small onClick={() => setUndo(k)}>{words.undo}</Button> : null },
+          { key: "undo", label: t().common.actions, kind: "actions", render: (k) => k.state === "undoing" || k.state === "gone" || k.beside?.state === "under-way" ? null : (
+            <span class="row">
+              {k.state !== "undone" && <Button small onClick={() => setUndo(k)}>{words.undo}</Button>}
+              <Button small onClick={() => setBeside(k)}>{words.beside}</Button>
+            </span>
+          ) },
         ]} />
+      {beside && <AskBeside keep={beside} onClose={() => setBeside(undefined)} onDone={() => list.reload()} />}
       {undo && (
         <Confirm title={words.undoTitle} text={<p>{words.undoText}</p>} action={words.undo} why onClose={() => setUndo(undefined)}
           onYes={async (why) => {

@@ -119,6 +119,17 @@ static void change_rows(walker *w, const RangeVar *target, condition_reach reach
     read_target(w, target, returning);
 }
 
+/* WITH is entered; the rest of the statement sees the target and the items. */
+static void walk_rest(walker *w, const Node *node, const row_scope *of, size_t target, size_t with)
+{
+    row_scope rows = *of;
+    rows.queries = w->scope;
+    rows.up = w->rows;
+    w->rows = &rows;
+    walk_other_children(w, node, target, with);
+    w->rows = rows.up;
+}
+
 void walk_insert(walker *w, const Node *node)
 {
     const InsertStmt *insert = AS(InsertStmt, node);
@@ -133,10 +144,8 @@ void walk_insert(walker *w, const Node *node)
         record_cascades(w, insert->relation, SP_SQL_EDGE_UPDATES, reach,
                         insert->onConflictClause->targetList);
     }
-    const row_scope rows = {.target = insert->relation, .queries = w->scope, .up = w->rows};
-    w->rows = &rows;
-    walk_other_children(w, node, offsetof(InsertStmt, relation), offsetof(InsertStmt, withClause));
-    w->rows = rows.up;
+    const row_scope rows = {.target = insert->relation};
+    walk_rest(w, node, &rows, offsetof(InsertStmt, relation), offsetof(InsertStmt, withClause));
     w->scope = outer;
 }
 
@@ -150,13 +159,8 @@ void walk_update(walker *w, const Node *node)
         condition_reaches(w, update->relation, update->fromClause, update->whereClause);
     change_rows(w, update->relation, reach, update->returningList);
     record_cascades(w, update->relation, SP_SQL_EDGE_UPDATES, reach, update->targetList);
-    const row_scope rows = {.items = update->fromClause,
-                            .target = update->relation,
-                            .queries = w->scope,
-                            .up = w->rows};
-    w->rows = &rows;
-    walk_other_children(w, node, offsetof(UpdateStmt, relation), offsetof(UpdateStmt, withClause));
-    w->rows = rows.up;
+    const row_scope rows = {.items = update->fromClause, .target = update->relation};
+    walk_rest(w, node, &rows, offsetof(UpdateStmt, relation), offsetof(UpdateStmt, withClause));
     w->scope = outer;
 }
 
@@ -170,13 +174,8 @@ void walk_delete(walker *w, const Node *node)
         condition_reaches(w, delete->relation, delete->usingClause, delete->whereClause);
     change_rows(w, delete->relation, reach, delete->returningList);
     record_cascades(w, delete->relation, SP_SQL_EDGE_CASCADES, reach, NIL);
-    const row_scope rows = {.items = delete->usingClause,
-                            .target = delete->relation,
-                            .queries = w->scope,
-                            .up = w->rows};
-    w->rows = &rows;
-    walk_other_children(w, node, offsetof(DeleteStmt, relation), offsetof(DeleteStmt, withClause));
-    w->rows = rows.up;
+    const row_scope rows = {.items = delete->usingClause, .target = delete->relation};
+    walk_rest(w, node, &rows, offsetof(DeleteStmt, relation), offsetof(DeleteStmt, withClause));
     w->scope = outer;
 }
 
@@ -205,10 +204,7 @@ void walk_merge(walker *w, const Node *node)
             record_cascades(w, merge->relation, SP_SQL_EDGE_UPDATES, reach, when->targetList);
         }
     }
-    const row_scope rows = {
-        .items = source, .target = merge->relation, .queries = w->scope, .up = w->rows};
-    w->rows = &rows;
-    walk_other_children(w, node, offsetof(MergeStmt, relation), offsetof(MergeStmt, withClause));
-    w->rows = rows.up;
+    const row_scope rows = {.items = source, .target = merge->relation};
+    walk_rest(w, node, &rows, offsetof(MergeStmt, relation), offsetof(MergeStmt, withClause));
     w->scope = outer;
 }

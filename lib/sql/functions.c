@@ -93,112 +93,94 @@ const char *sp_sql_next_reading(size_t *at)
 
 /* ---- settings ---- */
 
-static const char *const free_settings[] = {
-    "application_name",
-    "array_nulls",
-    "bytea_output",
-    "check_function_bodies",
-    "client_connection_check_interval",
-    "client_min_messages",
-    "cpu_index_tuple_cost",
-    "cpu_operator_cost",
-    "cpu_tuple_cost",
-    "cursor_tuple_fraction",
-    "datestyle",
-    "deadlock_timeout",
-    "default_statistics_target",
-    "default_table_access_method",
-    "default_tablespace",
-    "default_text_search_config",
-    "default_toast_compression",
-    "default_transaction_deferrable",
-    "default_transaction_isolation",
-    "default_transaction_read_only",
-    "default_with_oids",
-    "effective_cache_size",
-    "effective_io_concurrency",
-    "escape_string_warning",
-    "extra_float_digits",
-    "force_parallel_mode",
-    "from_collapse_limit",
-    "geqo",
-    "geqo_effort",
-    "geqo_generations",
-    "geqo_pool_size",
-    "geqo_seed",
-    "geqo_selection_bias",
-    "geqo_threshold",
-    "gin_fuzzy_search_limit",
-    "hash_mem_multiplier",
-    "idle_in_transaction_session_timeout",
-    "idle_session_timeout",
-    "intervalstyle",
-    "jit",
-    "jit_above_cost",
-    "jit_inline_above_cost",
-    "jit_optimize_above_cost",
-    "join_collapse_limit",
-    "lc_messages",
-    "lc_monetary",
-    "lc_numeric",
-    "lc_time",
-    "lock_timeout",
-    "maintenance_work_mem",
-    "max_parallel_maintenance_workers",
-    "max_parallel_workers",
-    "max_parallel_workers_per_gather",
-    "min_parallel_index_scan_size",
-    "min_parallel_table_scan_size",
-    "parallel_leader_participation",
-    "parallel_setup_cost",
-    "parallel_tuple_cost",
-    "plan_cache_mode",
-    "quote_all_identifiers",
-    "random_page_cost",
-    "recursive_worktable_factor",
-    "restrict_nonsystem_relation_kind",
-    "row_security",
-    "seed",
-    "seq_page_cost",
-    "statement_timeout",
-    "synchronize_seqscans",
-    "tcp_keepalives_count",
-    "tcp_keepalives_idle",
-    "tcp_keepalives_interval",
-    "tcp_user_timeout",
-    "temp_buffers",
-    "time zone",
-    "timezone",
-    "transaction_deferrable",
-    "transaction_isolation",
-    "transaction_read_only",
-    "transaction_timeout",
-    "work_mem",
-    "xmlbinary",
-    "xmloption",
-};
+typedef struct {
+    const char *name;
+    bool is_planners;
+} setting;
 
-static const char *const planner_settings[] = {
-    "cpu_index_tuple_cost",
-    "cpu_operator_cost",
-    "cpu_tuple_cost",
-    "cursor_tuple_fraction",
-    "effective_cache_size",
-    "from_collapse_limit",
-    "geqo",
-    "geqo_effort",
-    "geqo_generations",
-    "geqo_pool_size",
-    "geqo_seed",
-    "geqo_selection_bias",
-    "geqo_threshold",
-    "join_collapse_limit",
-    "parallel_setup_cost",
-    "parallel_tuple_cost",
-    "plan_cache_mode",
-    "random_page_cost",
-    "recursive_worktable_factor",
-    "seq_page_cost",
+static const setting free_settings[] = {
+    {"application_name", false},
+    {"array_nulls", false},
+    {"bytea_output", false},
+    {"check_function_bodies", false},
+    {"client_connection_check_interval", false},
+    {"client_min_messages", false},
+    {"cpu_index_tuple_cost", true},
+    {"cpu_operator_cost", true},
+    {"cpu_tuple_cost", true},
+    {"cursor_tuple_fraction", true},
+    {"datestyle", false},
+    {"deadlock_timeout", false},
+    {"default_statistics_target", false},
+    {"default_table_access_method", false},
+    {"default_tablespace", false},
+    {"default_text_search_config", false},
+    {"default_toast_compression", false},
+    {"default_transaction_deferrable", false},
+    {"default_transaction_isolation", false},
+    {"default_transaction_read_only", false},
+    {"default_with_oids", false},
+    {"effective_cache_size", true},
+    {"effective_io_concurrency", false},
+    {"escape_string_warning", false},
+    {"extra_float_digits", false},
+    {"force_parallel_mode", false},
+    {"from_collapse_limit", true},
+    {"geqo", true},
+    {"geqo_effort", true},
+    {"geqo_generations", true},
+    {"geqo_pool_size", true},
+    {"geqo_seed", true},
+    {"geqo_selection_bias", true},
+    {"geqo_threshold", true},
+    {"gin_fuzzy_search_limit", false},
+    {"hash_mem_multiplier", false},
+    {"idle_in_transaction_session_timeout", false},
+    {"idle_session_timeout", false},
+    {"intervalstyle", false},
+    {"jit", false},
+    {"jit_above_cost", false},
+    {"jit_inline_above_cost", false},
+    {"jit_optimize_above_cost", false},
+    {"join_collapse_limit", true},
+    {"lc_messages", false},
+    {"lc_monetary", false},
+    {"lc_numeric", false},
+    {"lc_time", false},
+    {"lock_timeout", false},
+    {"maintenance_work_mem", false},
+    {"max_parallel_maintenance_workers", false},
+    {"max_parallel_workers", false},
+    {"max_parallel_workers_per_gather", false},
+    {"min_parallel_index_scan_size", false},
+    {"min_parallel_table_scan_size", false},
+    {"parallel_leader_participation", false},
+    {"parallel_setup_cost", true},
+    {"parallel_tuple_cost", true},
+    {"plan_cache_mode", true},
+    {"quote_all_identifiers", false},
+    {"random_page_cost", true},
+    {"recursive_worktable_factor", true},
+    {"restrict_nonsystem_relation_kind", false},
+    {"row_security", false},
+    {"seed", false},
+    {"seq_page_cost", true},
+    {"statement_timeout", false},
+    {"synchronize_seqscans", false},
+    {"tcp_keepalives_count", false},
+    {"tcp_keepalives_idle", false},
+    {"tcp_keepalives_interval", false},
+    {"tcp_user_timeout", false},
+    {"temp_buffers", false},
+    {"time zone", false},
+    {"timezone", false},
+    {"transaction_deferrable", false},
+    {"transaction_isolation", false},
+    {"transaction_read_only", false},
+    {"transaction_timeout", false},
+    {"work_mem", false},
+    {"xmlbinary", false},
+    {"xmloption", false},
 };
 
 static const char *const never_settings[] = {
@@ -224,6 +206,17 @@ static bool is_listed(const char *const *list, size_t count, sp_span name)
         }
     }
     return false;
+}
+
+/* NULL: it is not free. */
+static const setting *find_free(sp_span name)
+{
+    for (size_t i = 0; i < SP_COUNT(free_settings); i++) {
+        if (sp_span_eq_nocase(name, sp_span_cstr(free_settings[i].name))) {
+            return &free_settings[i];
+        }
+    }
+    return NULL;
 }
 
 /* What a setting that is never changed may still be set to: what it is, or what names nothing. */
@@ -265,12 +258,11 @@ setting_class setting_find(sp_span name, sp_span value, bool is_reset)
     if (is_listed(never_settings, SP_COUNT(never_settings), name)) {
         return is_harmless_value(name, value, is_reset) ? SETTING_FREE : SETTING_NEVER;
     }
-    return is_listed(free_settings, SP_COUNT(free_settings), name) || enables(name)
-               ? SETTING_FREE
-               : SETTING_ADMINISTER;
+    return find_free(name) != NULL || enables(name) ? SETTING_FREE : SETTING_ADMINISTER;
 }
 
 bool setting_is_planners(sp_span name)
 {
-    return is_listed(planner_settings, SP_COUNT(planner_settings), name) || enables(name);
+    const setting *found = find_free(name);
+    return (found != NULL && found->is_planners) || enables(name);
 }

@@ -17,7 +17,7 @@ static const char classes_sql[] =
 #define NOT_TEMP(oid)                                                                              \
     oid " NOT IN (SELECT t.oid FROM pg_catalog.pg_class t WHERE t.relpersistence = 't')"
 /* Not those of keys; servers before 15 call internal what a partition has of its parent. */
-#define ROW_TRIGGER "(NOT tgisinternal OR tgconstraint = 0) AND tgtype & 1 = 1"
+#define OF_USERS "(NOT tgisinternal OR tgconstraint = 0)"
 static const struct {
     const char *table;
     const char *key;
@@ -32,7 +32,7 @@ static const struct {
     {"pg_rewrite", "oid", "oid >= 16384 AND " NOT_TEMP("ev_class")},
     {"pg_index", "indexrelid", "indexrelid >= 16384 AND " NOT_TEMP("indrelid")},
     {"pg_constraint", "oid", "oid >= 16384 AND " NOT_TEMP("conrelid")},
-    {"pg_trigger", "oid", ROW_TRIGGER " AND " NOT_TEMP("tgrelid")},
+    {"pg_trigger", "oid", OF_USERS " AND " NOT_TEMP("tgrelid")},
     {"pg_depend", "objid || '.' || refobjid", "deptype = 'e'"},
     {"pg_inherits", "inhrelid || '.' || inhparent", NOT_TEMP("inhrelid")},
 };
@@ -47,9 +47,9 @@ static const struct {
     "pg_catalog.pg_database b WHERE b.datname = pg_catalog.current_database())))"
 
 /* The first value of each row says what it is: f print, r relation and column, e edge, k key that
- * follows changes, u column whose values differ, t table with row triggers, g generated column, p
- * function, c call of a view's query, x function of a cast that users made (and d an account:
- * dangers.c). */
+ * follows changes, u column whose values differ, m what else a relation is or has, g generated
+ * column, p function, c call of a view's query, x function of a cast that users made (and d an
+ * account: dangers.c). */
 static const char relations_sql[] =
     "SELECT 'r', c.oid, n.nspname, c.relname, c.relkind,"
     " EXISTS (SELECT FROM pg_catalog.pg_rewrite w WHERE w.ev_class = c.oid AND w.rulename <> "
@@ -89,7 +89,6 @@ static const char others_sql[] =
     "i.indexprs IS NULL AND i.indnkeyatts = 1 AND i.indclass[0] < 16384 AND (c.relkind = 'p' OR "
     "NOT "
     "EXISTS (SELECT FROM pg_catalog.pg_inherits h WHERE h.inhparent = c.oid));"
-    "SELECT DISTINCT 't', tgrelid FROM pg_catalog.pg_trigger WHERE " ROW_TRIGGER ";"
     /* servers before 15 write it down as the column's, not as its default's */
     "SELECT DISTINCT 'g', a.attrelid, a.attnum, d.refobjsubid FROM pg_catalog.pg_attribute a JOIN "
     "pg_catalog.pg_attrdef v ON v.adrelid = a.attrelid AND v.adnum = a.attnum JOIN "
@@ -119,6 +118,15 @@ static const char others_sql[] =
     "m[2]::pg_catalog.oid JOIN pg_catalog.pg_namespace n ON n.oid = p.pronamespace WHERE "
     "v.relkind IN ('v', 'm') AND w.ev_class >= 16384 AND (m[1] <> 'opfuncid' OR n.nspname <> "
     "'pg_catalog');";
+static const char marks_sql[] =
+    "SELECT DISTINCT 'm', tgrelid, CASE WHEN tgtype & 1 = 1 THEN 't' ELSE 'g' END FROM "
+    "pg_catalog.pg_trigger WHERE " OF_USERS " UNION SELECT 'm', c.oid, 'g' FROM "
+    "pg_catalog.pg_class c WHERE c.relrowsecurity UNION SELECT 'm', c.oid, 'u' FROM "
+    "pg_catalog.pg_class c WHERE c.relpersistence = 'u' UNION SELECT 'm', t.typrelid, 'h' FROM "
+    "pg_catalog.pg_depend d JOIN pg_catalog.pg_type t ON d.refobjid IN (t.oid, t.typarray) WHERE "
+    "d.refclassid = 'pg_catalog.pg_type'::pg_catalog.regclass AND d.classid IN "
+    "('pg_catalog.pg_class'::pg_catalog.regclass, 'pg_catalog.pg_type'::pg_catalog.regclass) AND "
+    "d.deptype <> 'i' AND t.typrelid >= 16384;";
 static const char casts_sql[] =
     /* casts that no extension made and the server did not make with a range type, and where their
      * functions may run: where a value may be of the type of users that they are of (`keys`; 0:
@@ -197,6 +205,7 @@ void db_catalogue_ask(bool whole, sp_buf *out)
         sp_buf_text(out, db_dangers_sql);
         sp_buf_text(out, relations_sql);
         sp_buf_text(out, others_sql);
+        sp_buf_text(out, marks_sql);
         sp_buf_text(out, casts_sql);
     }
 }
@@ -314,10 +323,18 @@ static sp_err add_unique(db_catalogue *c, const sp_span *v)
                : sp_sql_catalogue_unique(c->next_one, relation, (int16_t)number_of(v[2]));
 }
 
-static sp_err add_triggers(db_catalogue *c, const sp_span *v)
+static sp_err add_mark(db_catalogue *c, const sp_span *v)
 {
+    static const char *const words[] = {"t", "g", "u", "h"};
+    static const uint32_t flags[] = {SP_SQL_REL_TRIGGERS, SP_SQL_REL_GUARDED, SP_SQL_REL_UNLOGGED,
+                                     SP_SQL_REL_HELD};
+    size_t which = sp_span_which(v[2], words, SP_COUNT(words));
     uint32_t relation = sp_sql_catalogue_find_oid(c->next_one, number_of(v[1]));
-    return relation == SP_NONE ? sp_ok() : sp_sql_catalogue_triggers(c->next_one, relation);
+    if (which == SP_COUNT(words)) {
+        return sp_fail(SP_EINVALID);
+    }
+    return relation == SP_NONE ? sp_ok()
+                               : sp_sql_catalogue_mark(c->next_one, relation, flags[which]);
 }
 
 static sp_err add_generated(db_catalogue *c, const sp_span *v)
@@ -404,8 +421,8 @@ sp_err db_catalogue_take_row(db_catalogue *c, sp_span body)
         return sp_ok();
     case 'u':
         return add_unique(c, values);
-    case 't':
-        return add_triggers(c, values);
+    case 'm':
+        return add_mark(c, values);
     case 'c':
         return add_call(c, values);
     case 'x':

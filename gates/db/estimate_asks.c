@@ -182,8 +182,9 @@ static void explain_all(db_estimate *e, const db_run_ask *run)
         /* what EXECUTE runs may have been made by its own text */
         unsigned may = does | (runs_other ? sp_sql_verbs(judgement) : 0);
         e->makes |= plans && (may & (SP_SQL_VERB_INSERT | SP_SQL_VERB_MERGE)) != 0;
+        bool may_take = !plans && (one->flags & SP_SQL_IS_ALIAS) == 0; /* a name takes no row */
         e->takes_all =
-            e->takes_all || (!plans && (run->ruling->actions & 1U << SP_ACTION_DESTROY) != 0);
+            e->takes_all || (may_take && (run->ruling->actions & 1U << SP_ACTION_DESTROY) != 0);
         if (!plans) {
             note_inside(e, run, one, one->verbs);
         } else if (runs_other && (one->flags & SP_SQL_IS_EXPLAIN) != 0) {

@@ -107,11 +107,11 @@ static sp_decision about_unknown(const asking *a, const sp_sql_use *use)
     }
 }
 
-/* Where policy says the same of both names, it is as any change. */
+/* Where policy says the same of both names, and the new one meant nothing, it is as any change. */
 static void join_naming(const asking *a, uint32_t from, uint32_t to, sp_sql_use *use,
                         sp_decision *decision)
 {
-    if (from != to) {
+    if (from != to || (use->flags & SP_SQL_USE_MOVES) != 0) {
         use->action = SP_ACTION_DESTROY;
         sp_decision taken = about_part(a, SP_ACTION_DESTROY, from);
         sp_decision given = about_part(a, SP_ACTION_DESTROY, to);
@@ -455,11 +455,11 @@ void db_ruling_refuse(const db_ruling *ruling, const db_session *session, db_ref
                  SP_SPAN_ARG(ruling->use.name));
         return;
     }
-    snprintf(refusal->hint, sizeof(refusal->hint), "%s",
-             is_naming ? "Policy says something else of that name than of these rows: to go from "
-                         "one to the other needs the right to destroy both. A table or "
-                         "materialized view has rows of its own."
-             : is_broad
-                 ? "No value in its condition says which rows: name them (id = 7, id IN (...))."
-                 : db_ruling_hint(reason));
+    snprintf(
+        refusal->hint, sizeof(refusal->hint), "%s",
+        is_naming  ? "To give a name, or a column's, to something else needs the right to destroy "
+                     "both: statements may wait that were judged by what it was. A table or "
+                     "materialized view that is made has rows of its own."
+        : is_broad ? "No value in its condition says which rows: name them (id = 7, id IN (...))."
+                   : db_ruling_hint(reason));
 }

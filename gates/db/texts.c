@@ -349,15 +349,7 @@ static bool find_masks(db_session *session, const db_ruling *ruling,
     return good;
 }
 
-/* Who may not drop what the name could be by then is not refused: only his own is dropped. */
-static bool writes_absent(const db_ruling *ruling, const sp_sql_judgement *judgement, sp_span text,
-                          sp_buf *written)
-{
-    return ruling->decision.verdict != SP_VERDICT_ALLOW &&
-           sp_sql_write_absent(text, judgement, written) && !sp_failed(sp_buf_error(written));
-}
-
-db_verdict db_texts_query(db_session *session, const sp_pg_msg *msg, db_flight *flight, sp_buf *out,
+db_verdict db_texts_query(db_session *session, const sp_pg_msg *msg, db_flight *flight,
                           db_refusal *refusal)
 {
     sp_span text;
@@ -378,9 +370,8 @@ db_verdict db_texts_query(db_session *session, const sp_pg_msg *msg, db_flight *
         }
         judgement = known->judgement;
     }
-    db_verdict temps = db_temps_sure(session, judgement, refusal);
-    if (temps != DB_PASS) {
-        return temps;
+    if (db_temps_wait(session, judgement)) {
+        return DB_WAIT;
     }
     if (!db_means_fits_text(judge, judgement, refusal)) {
         return DB_REFUSE;
@@ -394,11 +385,6 @@ db_verdict db_texts_query(db_session *session, const sp_pg_msg *msg, db_flight *
         clear == DB_PASS ? be_sure_to_run(session, judgement, flags, &ruling, refusal) : clear;
     if (sure != DB_PASS) {
         return sure;
-    }
-    auto_buf sp_buf written = sp_buf_make(DB_STATEMENT_MAX_BYTES);
-    if (out != NULL && writes_absent(&ruling, judgement, text, &written)) {
-        sp_pg_query_write(out, sp_buf_borrow(&written));
-        return DB_REPLACE;
     }
     auto_buf sp_buf hidden = sp_buf_make(SP_SQL_SHOWN_BYTES);
     sp_span shown = known != NULL ? known->shown : sp_sql_cache_shown(db_known, judgement, text);
@@ -446,7 +432,7 @@ db_verdict db_texts_query(db_session *session, const sp_pg_msg *msg, db_flight *
     return DB_PASS;
 }
 
-db_verdict db_texts_parse(db_session *session, const sp_pg_msg *msg, db_flight *flight, sp_buf *out,
+db_verdict db_texts_parse(db_session *session, const sp_pg_msg *msg, db_flight *flight,
                           db_refusal *refusal)
 {
     sp_pg_parse parse;
@@ -459,9 +445,8 @@ db_verdict db_texts_parse(db_session *session, const sp_pg_msg *msg, db_flight *
     if (judgement->fault != SP_SQL_FINE) {
         return refuse_text(session, judgement, parse.text, refusal);
     }
-    db_verdict temps = db_temps_sure(session, judgement, refusal);
-    if (temps != DB_PASS) {
-        return temps;
+    if (db_temps_wait(session, judgement)) {
+        return DB_WAIT;
     }
     db_verdict sure = be_sure(session, judgement->flags, uses_names(judgement), false, refusal);
     if (sure != DB_PASS) {
@@ -481,12 +466,6 @@ db_verdict db_texts_parse(db_session *session, const sp_pg_msg *msg, db_flight *
     }
     db_ruling ruling = db_ruling_none();
     db_ruling_add(&ruling, session, judge->catalogue, judgement);
-    auto_buf sp_buf written = sp_buf_make(DB_STATEMENT_MAX_BYTES);
-    if (out != NULL && writes_absent(&ruling, judgement, parse.text, &written)) {
-        parse.text = sp_buf_borrow(&written);
-        sp_pg_parse_typed_write(out, &parse);
-        return DB_REPLACE;
-    }
     db_text *text = NULL;
     if (sp_failed(keep_judged(session, parse.text, judgement, &known)) ||
         sp_failed(db_text_new(known, &text))) {
@@ -666,9 +645,8 @@ db_verdict db_texts_describe(db_session *session, const sp_pg_msg *msg, db_fligh
     }
     db_ruling ruling = db_ruling_none();
     db_verdict found = db_means_message(&ruling, session, kind, named.name, refusal);
-    if (found != DB_PASS) { /* it will not run, and shows nothing */
-        bool is_skipped = judge->asked == DB_ASKED_FAILED;
-        return found == DB_REFUSE && !is_skipped ? DB_PASS : found;
+    if (found != DB_PASS) {
+        return found == DB_WAIT ? DB_WAIT : DB_PASS; /* it will not run, and shows nothing */
     }
     auto_masks masks = {.mode = SP_SQL_MASKING_CLEAN};
     if (!db_masks_find_named(session, &ruling, kind, named.name, &masks, refusal)) {

@@ -14,12 +14,11 @@ static bool loses(char action)
     return action == FKCONSTR_ACTION_SETNULL || action == FKCONSTR_ACTION_SETDEFAULT;
 }
 
-/* What becomes of rows here, from now on, with those of another table, however few are named
- * there. */
-typedef enum { KEY_HOLDS, KEY_CHANGES, KEY_LOSES } key_reach;
-
-static key_reach reach_of(const Node *node)
+key_reach reach_of(const Node *node)
 {
+    if (node != NULL && nodeTag(node) == T_ColumnDef) {
+        return reach_of_all(AS(ColumnDef, node)->constraints);
+    }
     const Constraint *key =
         node != NULL && nodeTag(node) == T_Constraint ? AS(Constraint, node) : NULL;
     if (key == NULL || key->contype != CONSTR_FOREIGN) {
@@ -32,14 +31,11 @@ static key_reach reach_of(const Node *node)
                                                            : KEY_HOLDS;
 }
 
-static key_reach reach_of_command(const AlterTableCmd *command)
+key_reach reach_of_all(const List *definitions)
 {
-    const Node *def = command->def;
-    const List *all =
-        def != NULL && nodeTag(def) == T_ColumnDef ? AS(ColumnDef, def)->constraints : NIL;
-    key_reach most = reach_of(def);
-    for (int i = 0; i < list_length(all); i++) {
-        key_reach one = reach_of((const Node *)list_nth(all, i));
+    key_reach most = KEY_HOLDS;
+    for (int i = 0; i < list_length(definitions); i++) {
+        key_reach one = reach_of((const Node *)list_nth(definitions, i));
         most = one > most ? one : most;
     }
     return most;
@@ -63,7 +59,7 @@ void record_binding(walker *w, const RangeVar *parent)
 /* A key that is added: what follows it. */
 static void record_key(walker *w, const AlterTableStmt *alter, const AlterTableCmd *command)
 {
-    key_reach reach = reach_of_command(command);
+    key_reach reach = reach_of(command->def);
     if (reach == KEY_CHANGES) {
         record_relation(w, alter->relation, SP_ACTION_WRITE, SP_SQL_USE_BROAD);
     }
@@ -72,21 +68,67 @@ static void record_key(walker *w, const AlterTableStmt *alter, const AlterTableC
     }
 }
 
-/* A partition gets the keys and row triggers of its parent. */
+/* Rows of others go or change with its own. */
+static bool has_followers(const walker *w, const sp_sql_relation *relation)
+{
+    const sp_sql_catalogue *catalogue = w->context->catalogue;
+    const sp_sql_edge *edges =
+        sp_sql_catalogue_edges(catalogue, (uint32_t)(relation - sp_sql_catalogue_at(catalogue, 0)));
+    for (uint32_t i = 0; i < relation->edge_count; i++) {
+        if (edges[i].kind == SP_SQL_EDGE_CASCADES || edges[i].kind == SP_SQL_EDGE_UPDATES) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* A partition gets the keys and row triggers of its parent; what others put into the parent gets
+ * those of the partition. */
 static void record_attaching(walker *w, const RangeVar *parent, const RangeVar *partition)
 {
-    const sp_sql_relation *known = known_of(w, parent);
-    if (known == NULL || (known->flags & (SP_SQL_REL_FOLLOWS | SP_SQL_REL_TRIGGERS)) != 0) {
+    enum {
+        FOLLOWING = SP_SQL_REL_FOLLOWS | SP_SQL_REL_TRIGGERS,
+        GUARDED = SP_SQL_REL_GUARDED | SP_SQL_REL_RULES,
+    };
+    const sp_sql_relation *above = known_of(w, parent);
+    const sp_sql_relation *below = known_of(w, partition);
+    bool is_plain = below != NULL && !has_followers(w, below) &&
+                    (below->flags & (FOLLOWING | GUARDED | SP_SQL_REL_UNLOGGED)) == 0;
+    if (above == NULL || (above->flags & FOLLOWING) != 0) {
         record_relation(w, partition, SP_ACTION_DESTROY, 0);
-    } else {
-        w->statement->flags |= SP_SQL_IS_UNSURE; /* it may have got one */
     }
+    if (!is_plain) {
+        record_relation(w, parent, SP_ACTION_DESTROY, 0);
+    }
+    if (below != NULL && (below->flags & GUARDED) != 0) {
+        record_relation(w, partition, SP_ACTION_ADMINISTER, 0);
+    }
+    w->statement->flags |= SP_SQL_IS_UNSURE; /* they may have got one */
+}
+
+/* Policies, rules and triggers for each statement are those of the relation that is named. */
+static sp_action action_of_inheriting(const AlterTableCmd *command, sp_action renaming)
+{
+    return command->subtype == AT_AddInherit ? SP_ACTION_ADMINISTER : renaming;
+}
+
+/* A column of a foreign table is one of the other server's, which nobody tagged here. */
+static bool shows_more(const walker *w, const AlterTableStmt *alter, const AlterTableCmd *command)
+{
+    const sp_sql_relation *known = known_of(w, alter->relation);
+    return (known != NULL && known->kind == 'f') || alter->objtype == OBJECT_FOREIGN_TABLE ||
+           AS(ColumnDef, command->def)->fdwoptions != NIL;
 }
 
 static sp_action action_of_command(const walker *w, const AlterTableStmt *alter,
                                    const AlterTableCmd *command)
 {
     switch ((int)command->subtype) {
+    case AT_AddColumn:
+        if (shows_more(w, alter, command)) {
+            return SP_ACTION_ADMINISTER;
+        }
+        break;
     case AT_DropColumn:
     case AT_SetUnLogged: /* the next crash empties it */
         return SP_ACTION_DESTROY;
@@ -110,8 +152,9 @@ static sp_action action_of_command(const walker *w, const AlterTableStmt *alter,
     case AT_DisableRule:
         return SP_ACTION_ADMINISTER;
     default:
-        return reach_of_command(command) == KEY_LOSES ? SP_ACTION_DESTROY : SP_ACTION_ALTER;
+        break;
     }
+    return reach_of(command->def) == KEY_LOSES ? SP_ACTION_DESTROY : SP_ACTION_ALTER;
 }
 
 static sp_action action_of_renaming(const walker *w, const RangeVar *relation);
@@ -119,7 +162,7 @@ static void lose_columns(walker *w, DropBehavior behavior);
 static void fall_with(walker *w);
 
 /* A child's rows are seen under the name of its new parent, or (NULL) under its own alone. */
-static void record_family(walker *w, const RangeVar *child, const RangeVar *parent)
+static void record_family(walker *w, const RangeVar *child, const RangeVar *parent, uint16_t more)
 {
     const RangeVar *as = parent != NULL ? parent : child;
     found_relation is = walk_resolve(w, child, true);
@@ -135,7 +178,15 @@ static void record_family(walker *w, const RangeVar *child, const RangeVar *pare
         to = (given_name){known->schema, known->name};
     }
     bool may_be_any = is.kind == FOUND_UNKNOWN && walk_is_other(w, text_of(child->relname));
-    record_becoming(w, is.relation, to.schema, to.name, may_be_any ? SP_SQL_USE_OPAQUE : 0);
+    record_becoming(w, is.relation, to.schema, to.name,
+                    (uint16_t)(more | (may_be_any ? SP_SQL_USE_OPAQUE : 0)));
+}
+
+/* Tables have columns of its row type, which lose what it loses. */
+static bool is_held(const walker *w, const RangeVar *relation)
+{
+    const sp_sql_relation *known = known_of(w, relation);
+    return known != NULL && (known->flags & SP_SQL_REL_HELD) != 0;
 }
 
 void walk_alter_table(walker *w, const AlterTableStmt *alter)
@@ -150,6 +201,8 @@ void walk_alter_table(walker *w, const AlterTableStmt *alter)
         if (alter->objtype == OBJECT_TYPE) {
             /* DROP ATTRIBUTE: all columns of that type lose it, CASCADE or not */
             lose_columns(w, command->subtype == AT_DropColumn ? DROP_CASCADE : command->behavior);
+        } else if (command->subtype == AT_DropColumn && is_held(w, alter->relation)) {
+            lose_columns(w, DROP_CASCADE);
         } else if (command->behavior == DROP_CASCADE &&
                    walk_resolve(w, alter->relation, true).kind != FOUND_TEMPORARY) {
             fall_with(w);
@@ -161,14 +214,17 @@ void walk_alter_table(walker *w, const AlterTableStmt *alter)
                 record_attaching(w, alter->relation, partition->name);
             }
             record_family(w, partition->name,
-                          command->subtype == AT_AttachPartition ? alter->relation : NULL);
+                          command->subtype == AT_AttachPartition ? alter->relation : NULL, 0);
             walk(w, (const Node *)partition->bound);
         } else if (command->def != NULL && nodeTag(command->def) == T_RangeVar) {
             /* INHERIT, NO INHERIT: its rows are seen under the parent's name, or no longer */
-            record_relation(w, alter->relation, action_of_renaming(w, alter->relation), 0);
+            record_relation(w, alter->relation,
+                            action_of_inheriting(command, action_of_renaming(w, alter->relation)),
+                            0);
             record_relation(w, AS(RangeVar, command->def), SP_ACTION_ALTER, 0);
-            record_family(w, alter->relation,
-                          command->subtype == AT_AddInherit ? AS(RangeVar, command->def) : NULL);
+            bool joins = command->subtype == AT_AddInherit;
+            record_family(w, alter->relation, joins ? AS(RangeVar, command->def) : NULL,
+                          joins ? SP_SQL_USE_MOVES : 0);
         } else {
             walk(w, command->def);
         }
@@ -239,8 +295,8 @@ void change_object(walker *w, ObjectType type, const RangeVar *relation, const N
         record_object(w, action, SP_SQL_SCHEMA, 0, string_of(object), SP_SPAN_EMPTY);
     } else {
         const List *names = names_of(object);
-        record_object(w, action, SP_SQL_SCHEMA, 0, names_before(names),
-                      names != NIL ? names_last(names) : string_of(object));
+        record_named(w, action, names_before(names),
+                     names != NIL ? names_last(names) : string_of(object));
     }
 }
 
@@ -274,7 +330,9 @@ static void record_new_name(walker *w, const RangeVar *relation, sp_span schema,
                                    name.len > 0 ? name : text_of(relation->relname));
     record_cover(w, &to);
     if (found.kind == FOUND_KNOWN) {
-        record_given(w, found.relation, &to);
+        char kind = sp_sql_catalogue_at(w->context->catalogue, found.relation)->kind;
+        bool is_index = kind == 'i' || kind == 'I';
+        record_given(w, found.relation, &to, is_index ? 0 : SP_SQL_USE_MOVES);
     } else {
         record_given_unknown(w, relation, &to);
     }
@@ -309,6 +367,9 @@ void walk_rename(walker *w, const RenameStmt *rename)
                                              : SP_ACTION_ALTER);
     if (rename->renameType == OBJECT_ATTRIBUTE && rename->behavior == DROP_CASCADE) {
         record_database(w, SP_ACTION_ADMINISTER); /* columns of all tables of that type */
+    }
+    if (names_column && rename->relation != NULL) {
+        record_changed_names(w, rename->relation);
     }
     if (names_rows && rename->relation != NULL) {
         bool may_be = rename->relation->schemaname == NULL || is_temporary_name(rename->relation);
@@ -373,24 +434,6 @@ static bool is_light(ObjectType type)
     }
 }
 
-/* Nobody but the session has anything there, whether it is known here or not. */
-static bool is_sessions_own(const DropStmt *drop, const RangeVar *name)
-{
-    bool has_rows = drop->removeType == OBJECT_TABLE || drop->removeType == OBJECT_SEQUENCE;
-    return has_rows && sp_span_eq(text_of(name->schemaname), SP_SPAN_LIT("pg_temp"));
-}
-
-static void note_absent(walker *w, const DropStmt *drop, const RangeVar *name)
-{
-    sp_span bare = text_of(name->relname);
-    bool is_one = drop->removeType == OBJECT_TABLE && drop->missing_ok &&
-                  list_length(drop->objects) == 1 && name->schemaname == NULL;
-    if (is_one && w->statement->absent.len == 0 && !walk_is_own(w, name) &&
-        !walk_is_other(w, bare) && walk_resolve(w, name, true).kind == FOUND_UNKNOWN) {
-        w->statement->absent = record_name(w, bare);
-    }
-}
-
 static void drop_relation(walker *w, const DropStmt *drop, const List *names)
 {
     RangeVar name = relation_of_names(names, 0);
@@ -401,11 +444,6 @@ static void drop_relation(walker *w, const DropStmt *drop, const List *names)
         walk_fault(w, SP_SQL_UNKNOWN, "DROP of something that has no name");
         return;
     }
-    if (is_sessions_own(drop, &name)) {
-        record_temporary(w, &name, FOUND_TEMPORARY, false);
-        return;
-    }
-    note_absent(w, drop, &name);
     /* a view has no rows: what it reads stays */
     bool has_rows = drop->removeType != OBJECT_VIEW && drop->removeType != OBJECT_INDEX;
     record_relation(w, &name, action, action == SP_ACTION_DESTROY && has_rows ? SP_SQL_USE_ALL : 0);
@@ -467,7 +505,7 @@ void walk_drop(walker *w, const DropStmt *drop)
                 record_database(w, SP_ACTION_DESTROY);
             }
         } else {
-            record_object(w, action, SP_SQL_SCHEMA, 0, names_before(names), names_last(names));
+            record_named(w, action, names_before(names), names_last(names));
             lose_columns(w, drop->behavior);
         }
     }

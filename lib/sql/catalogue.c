@@ -170,12 +170,14 @@ sp_err sp_sql_catalogue_unique(sp_sql_catalogue *catalogue, uint32_t relation, i
     return sp_ok();
 }
 
-sp_err sp_sql_catalogue_triggers(sp_sql_catalogue *catalogue, uint32_t relation)
+sp_err sp_sql_catalogue_mark(sp_sql_catalogue *catalogue, uint32_t relation, uint32_t flags)
 {
-    if (relation >= catalogue->relation_count) {
+    const uint32_t marks =
+        SP_SQL_REL_TRIGGERS | SP_SQL_REL_GUARDED | SP_SQL_REL_UNLOGGED | SP_SQL_REL_HELD;
+    if (relation >= catalogue->relation_count || (flags & ~marks) != 0) {
         return sp_fail(SP_EINVALID);
     }
-    catalogue->relations[relation].flags |= SP_SQL_REL_TRIGGERS;
+    catalogue->relations[relation].flags |= flags;
     return sp_ok();
 }
 

@@ -36,7 +36,10 @@ enum {
     SP_SQL_REL_TELLS = 1U << 7,    /* finished: values of tables may be seen in it: TELLING, or a
                                       view that reads such a one or calls what tells */
     SP_SQL_REL_FOLLOWS =
-        1U << 8 /* has a key by which its rows go or change with those of another */
+        1U << 8, /* has a key by which its rows go or change with those of another */
+    SP_SQL_REL_GUARDED = 1U << 9, /* has row security, or triggers of users for each statement */
+    SP_SQL_REL_UNLOGGED = 1U << 10,
+    SP_SQL_REL_HELD = 1U << 11 /* other relations or types have columns of its row type */
 };
 
 /* What policy says of a relation or column; all zero and SP_NONE until it is bound. */
@@ -148,8 +151,9 @@ SP_MUST sp_err sp_sql_catalogue_key(sp_sql_catalogue *catalogue, uint32_t from, 
  * column. Unknown columns are none. */
 SP_MUST sp_err sp_sql_catalogue_unique(sp_sql_catalogue *catalogue, uint32_t relation,
                                        int16_t attnum);
-/* The relation has triggers of users for each row. */
-SP_MUST sp_err sp_sql_catalogue_triggers(sp_sql_catalogue *catalogue, uint32_t relation);
+/* The relation is, or has, that besides: TRIGGERS, GUARDED, UNLOGGED, HELD. */
+SP_MUST sp_err sp_sql_catalogue_mark(sp_sql_catalogue *catalogue, uint32_t relation,
+                                     uint32_t flags);
 SP_MUST sp_err sp_sql_catalogue_function(sp_sql_catalogue *catalogue, sp_span schema, sp_span name,
                                          bool harmless);
 SP_MUST sp_err sp_sql_catalogue_call(sp_sql_catalogue *catalogue, uint32_t view, sp_span schema,

@@ -27,7 +27,11 @@ typedef struct {
     sp_sql_edge_kind kind; /* CASCADES or UPDATES */
     condition_reach reach;
     const List *columns; /* that are set, of the relation at the start; NIL = any */
-    uint32_t seen[REACH_MAX];
+    bool is_below;       /* behind a key: rows there may lose a value, and be changed by that */
+    struct {
+        uint32_t relation;
+        bool is_below;
+    } seen[REACH_MAX];
     uint32_t seen_count;
 } cascade;
 
@@ -52,7 +56,7 @@ static void follow_cascade(cascade *c, uint32_t relation)
     const sp_sql_relation *from = sp_sql_catalogue_at(catalogue, relation);
     const sp_sql_edge *edges = sp_sql_catalogue_edges(catalogue, relation);
     for (uint32_t i = 0; i < c->seen_count; i++) {
-        if (c->seen[i] == relation) {
+        if (c->seen[i].relation == relation && c->seen[i].is_below == c->is_below) {
             return;
         }
     }
@@ -60,10 +64,13 @@ static void follow_cascade(cascade *c, uint32_t relation)
         record_database(c->w, action_of_reach(c->reach));
         return;
     }
-    c->seen[c->seen_count++] = relation;
+    c->seen[c->seen_count].relation = relation;
+    c->seen[c->seen_count++].is_below = c->is_below;
     const List *columns = c->columns;
+    bool is_below = c->is_below;
     for (uint32_t i = 0; i < from->edge_count && !walk_failed(c->w); i++) {
-        bool is_key = edges[i].kind == (uint8_t)c->kind;
+        bool is_key = edges[i].kind == (uint8_t)c->kind ||
+                      (c->is_below && edges[i].kind == SP_SQL_EDGE_UPDATES);
         if (is_key && c->kind == SP_SQL_EDGE_UPDATES &&
             !sets_column(c, relation, edges[i].attnum)) {
             continue;
@@ -74,7 +81,9 @@ static void follow_cascade(cascade *c, uint32_t relation)
         }
         if (is_key || edges[i].kind == SP_SQL_EDGE_READS || edges[i].kind == SP_SQL_EDGE_CHILD) {
             c->columns = edges[i].kind == SP_SQL_EDGE_CHILD ? columns : NIL;
+            c->is_below |= is_key;
             follow_cascade(c, edges[i].to);
+            c->is_below = is_below;
             c->columns = columns;
         }
     }

@@ -43,6 +43,38 @@ static void make_named(walker *w, const List *names)
     record_object(w, SP_ACTION_ALTER, SP_SQL_SCHEMA, 0, names_before(names), names_last(names));
 }
 
+void record_named(walker *w, sp_action action, sp_span schema, sp_span name)
+{
+    const sp_sql_catalogue *catalogue = w->context->catalogue;
+    sp_span at = SP_SPAN_EMPTY;
+    record_object(w, action, SP_SQL_SCHEMA, 0, schema, name);
+    for (uint32_t i = 0; schema.len == 0 && catalogue != NULL &&
+                         (at = sp_sql_catalogue_path_at(catalogue, i)).len > 0;
+         i++) {
+        record_object(w, action, SP_SQL_SCHEMA, 0, at, name);
+    }
+}
+
+static void change_named(walker *w, const List *names)
+{
+    forbid_temporary_place(w, names_before(names));
+    record_named(w, SP_ACTION_ALTER, names_before(names), names_last(names));
+}
+
+/* What others put into the parent stands in the new partition. */
+static void record_partition(walker *w, const CreateStmt *create, const RangeVar *parent)
+{
+    key_reach columns = reach_of_all(create->tableElts);
+    key_reach table = reach_of_all(create->constraints);
+    key_reach reach = columns > table ? columns : table;
+    bool is_unlogged = create->relation->relpersistence == RELPERSISTENCE_UNLOGGED;
+    if (reach == KEY_LOSES || is_unlogged) { /* the next crash empties it */
+        record_relation(w, parent, SP_ACTION_DESTROY, 0);
+    } else if (reach == KEY_CHANGES) {
+        record_relation(w, parent, SP_ACTION_WRITE, SP_SQL_USE_BROAD);
+    }
+}
+
 static void walk_create(walker *w, const CreateStmt *create)
 {
     const given_name made = given_made(w, create->relation);
@@ -62,6 +94,9 @@ static void walk_create(walker *w, const CreateStmt *create)
         if (found.kind == FOUND_KNOWN && !is_temporary_name(create->relation)) {
             /* what is put into it stands in the parent */
             record_becoming(w, found.relation, made.schema, made.name, 0);
+        }
+        if (create->partbound != NULL) {
+            record_partition(w, create, parent);
         }
     }
     walk_other_children(w, (const Node *)create, offsetof(CreateStmt, relation),
@@ -91,13 +126,16 @@ static void walk_view(walker *w, const ViewStmt *view)
     w->statement->flags |= SP_SQL_IS_ALIAS;
     const given_name name = given_made(w, view->view);
     record_made_relation(w, view->view, false);
-    if (view->replace && walk_resolve(w, view->view, true).kind == FOUND_KNOWN) {
+    const found_relation was = walk_resolve(w, view->view, true);
+    if (view->replace && was.kind == FOUND_KNOWN) {
         record_relation(w, view->view, SP_ACTION_ALTER, 0);
+        w->replaced = sp_sql_catalogue_at(w->context->catalogue, was.relation);
     }
     w->is_aliased = true;
     w->gives = &name;
     walk(w, view->query);
     w->gives = NULL;
+    w->replaced = NULL;
     w->is_aliased = false;
     if ((w->statement->flags & SP_SQL_READS_TEMP) != 0) {
         walk_fault(w, SP_SQL_FORBIDDEN,
@@ -193,9 +231,43 @@ static void note_setting(walker *w, const DefElem *option)
     }
 }
 
+static bool may_be_row(const TypeName *type)
+{
+    static const char *const any[] = {"record",      "any",           "anyelement",
+                                      "anynonarray", "anycompatible", "anycompatiblenonarray",
+                                      "anyarray",    "anyenum"};
+    sp_span name = names_last(type->names);
+    for (size_t i = 0; i < SP_COUNT(any); i++) {
+        if (sp_span_eq(name, text_of(any[i]))) {
+            return true;
+        }
+    }
+    return type->arrayBounds == NIL && !is_server_type(name);
+}
+
+/* With one argument that may be a row: "t.f" calls it where t has no column f. */
+static bool is_of_row(const CreateFunctionStmt *create)
+{
+    const FunctionParameter *first = NULL;
+    int needed = 0;
+    for (int i = 0; i < list_length(create->parameters); i++) {
+        const FunctionParameter *one = AS(FunctionParameter, list_nth(create->parameters, i));
+        if (one->mode != FUNC_PARAM_OUT && one->mode != FUNC_PARAM_TABLE) {
+            first = first == NULL ? one : first;
+            bool may_lack = one->defexpr != NULL || one->mode == FUNC_PARAM_VARIADIC;
+            needed += may_lack ? 0 : 1;
+        }
+    }
+    return first != NULL && needed <= 1 && may_be_row(first->argType);
+}
+
 static void walk_function(walker *w, const CreateFunctionStmt *create)
 {
     make_code(w, create->funcname);
+    if (is_of_row(create)) {
+        record_opaque(w, SP_SQL_FUNCTION, names_before(create->funcname),
+                      names_last(create->funcname));
+    }
     for (int i = 0; i < list_length(create->options); i++) {
         const DefElem *option = AS(DefElem, list_nth(create->options, i));
         note_setting(w, option);
@@ -369,7 +441,7 @@ static void change_function(walker *w, const AlterFunctionStmt *alter)
     if (sets) {
         make_code(w, alter->func->objname);
     } else {
-        make_named(w, alter->func->objname);
+        change_named(w, alter->func->objname);
     }
 }
 
@@ -386,6 +458,54 @@ static void walk_schema(walker *w, const CreateSchemaStmt *create)
     w->made_in = SP_SPAN_EMPTY;
 }
 
+/* Types, operators and what they are made of: values and expressions of others, whoever wrote them,
+ * may mean something else from now on. */
+static bool walk_meaning(walker *w, const Node *node)
+{
+    switch ((int)nodeTag(node)) {
+    case T_CreateRangeStmt: /* with functions of its name */
+        make_code(w, AS(CreateRangeStmt, node)->typeName);
+        bind_code(w, AS(CreateRangeStmt, node)->params);
+        break;
+    case T_AlterTypeStmt:
+        change_named(w, AS(AlterTypeStmt, node)->typeName);
+        bind_code(w, AS(AlterTypeStmt, node)->options);
+        break;
+    case T_DefineStmt:
+        make_code(w, AS(DefineStmt, node)->defnames);
+        bind_code(w, AS(DefineStmt, node)->definition);
+        break;
+    case T_CreateOpClassStmt:
+        make_named(w, AS(CreateOpClassStmt, node)->opclassname);
+        bind_class(w, AS(CreateOpClassStmt, node)->items);
+        break;
+    case T_CreateOpFamilyStmt:
+        make_named(w, AS(CreateOpFamilyStmt, node)->opfamilyname);
+        break;
+    case T_AlterOpFamilyStmt:
+        change_named(w, AS(AlterOpFamilyStmt, node)->opfamilyname);
+        bind_class(w, AS(AlterOpFamilyStmt, node)->items);
+        break;
+    case T_AlterOperatorStmt:
+        change_named(w, AS(AlterOperatorStmt, node)->opername->objname);
+        bind_code(w, AS(AlterOperatorStmt, node)->options);
+        break;
+    case T_AlterTSDictionaryStmt:
+        change_named(w, AS(AlterTSDictionaryStmt, node)->dictname);
+        break;
+    case T_AlterTSConfigurationStmt:
+        change_named(w, AS(AlterTSConfigurationStmt, node)->cfgname);
+        break;
+    case T_AlterCollationStmt:
+        change_named(w, AS(AlterCollationStmt, node)->collname);
+        break;
+    default:
+        return false;
+    }
+    record_database(w, SP_ACTION_ADMINISTER);
+    return true;
+}
+
 static bool walk_named(walker *w, const Node *node)
 {
     switch ((int)nodeTag(node)) {
@@ -394,7 +514,7 @@ static bool walk_named(walker *w, const Node *node)
         walk_list(w, AS(CreateDomainStmt, node)->constraints);
         return true;
     case T_AlterDomainStmt:
-        make_named(w, AS(AlterDomainStmt, node)->typeName);
+        change_named(w, AS(AlterDomainStmt, node)->typeName);
         walk(w, AS(AlterDomainStmt, node)->def);
         return true;
     case T_CompositeTypeStmt: {
@@ -409,49 +529,13 @@ static bool walk_named(walker *w, const Node *node)
         make_named(w, AS(CreateEnumStmt, node)->typeName);
         return true;
     case T_AlterEnumStmt:
-        make_named(w, AS(AlterEnumStmt, node)->typeName);
+        change_named(w, AS(AlterEnumStmt, node)->typeName);
         if (AS(AlterEnumStmt, node)->oldVal != NULL) {
             record_database(w, SP_ACTION_ADMINISTER); /* in all rows of all tables */
         }
         return true;
-    case T_CreateRangeStmt:
-        make_named(w, AS(CreateRangeStmt, node)->typeName);
-        bind_code(w, AS(CreateRangeStmt, node)->params);
-        return true;
-    case T_AlterTypeStmt:
-        make_named(w, AS(AlterTypeStmt, node)->typeName);
-        bind_code(w, AS(AlterTypeStmt, node)->options);
-        return true;
-    case T_DefineStmt:
-        make_code(w, AS(DefineStmt, node)->defnames);
-        bind_code(w, AS(DefineStmt, node)->definition);
-        return true;
-    case T_CreateOpClassStmt:
-        make_named(w, AS(CreateOpClassStmt, node)->opclassname);
-        bind_class(w, AS(CreateOpClassStmt, node)->items);
-        return true;
-    case T_CreateOpFamilyStmt:
-        make_named(w, AS(CreateOpFamilyStmt, node)->opfamilyname);
-        return true;
-    case T_AlterOpFamilyStmt:
-        make_named(w, AS(AlterOpFamilyStmt, node)->opfamilyname);
-        bind_class(w, AS(AlterOpFamilyStmt, node)->items);
-        return true;
-    case T_AlterOperatorStmt:
-        make_named(w, AS(AlterOperatorStmt, node)->opername->objname);
-        bind_code(w, AS(AlterOperatorStmt, node)->options);
-        return true;
-    case T_AlterTSDictionaryStmt:
-        make_named(w, AS(AlterTSDictionaryStmt, node)->dictname);
-        return true;
-    case T_AlterTSConfigurationStmt:
-        make_named(w, AS(AlterTSConfigurationStmt, node)->cfgname);
-        return true;
-    case T_AlterCollationStmt:
-        make_named(w, AS(AlterCollationStmt, node)->collname);
-        return true;
     case T_AlterStatsStmt:
-        make_named(w, AS(AlterStatsStmt, node)->defnames);
+        change_named(w, AS(AlterStatsStmt, node)->defnames);
         return true;
     case T_CreateStatsStmt:
         make_named(w, AS(CreateStatsStmt, node)->defnames);
@@ -575,7 +659,8 @@ bool walk_definition(walker *w, const Node *node)
         walk_grant(w, AS(GrantStmt, node));
         break;
     default:
-        known = walk_of_relation(w, node) || walk_named(w, node) || walk_server(w, node);
+        known = walk_of_relation(w, node) || walk_named(w, node) || walk_meaning(w, node) ||
+                walk_server(w, node);
         break;
     }
     if (known) {

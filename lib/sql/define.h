@@ -15,7 +15,16 @@ void name_code(walker *w, sp_span schema, sp_span name);
 /* Code loses its name. */
 void lose_code(walker *w, const List *names);
 
+/* Something that is there and no relation is changed; without a schema, in whichever of the search
+ * path it may be. */
+void record_named(walker *w, sp_action action, sp_span schema, sp_span name);
+
 /* ---- alter.c ---- */
+/* What becomes of rows, from now on, with those of another table, however few are named there. */
+typedef enum { KEY_HOLDS, KEY_CHANGES, KEY_LOSES } key_reach;
+/* By a constraint, a column's definition, or anything else; by all of them. */
+key_reach reach_of(const Node *node);
+key_reach reach_of_all(const List *definitions);
 /* What partitions get from their parent changes: until the catalogue has been read, what that is is
  * not known. */
 void record_binding(walker *w, const RangeVar *parent);

@@ -3,7 +3,8 @@
  * The server looks names up when a statement's turn comes, and again behind a lock; the gate judged
  * it when it came. So what counts is not who uses the name but who gives it, new or not: where
  * policy says different things of it and of the rows that it is given to, that is as grave as to
- * destroy both.
+ * destroy both; where the name meant others before (MOVES) always, since what was judged rests on
+ * their columns, types and keys, too.
  *
  * OWNS nothing. PROCESS database gate. TRUST see lib/sql/walk.h. SPEC PostgreSQL 15 manual, 5.9.3.
  */
@@ -30,14 +31,20 @@ static bool is_made_in(const walker *w, sp_span schema, sp_span name)
             return true;
         }
     }
-    return schema.len > 0 && w->context->is_own != NULL &&
-           w->context->is_own(w->context->session, schema, name);
+    return w->context->is_own != NULL && w->context->is_own(w->context->session, schema, name);
 }
 
 bool walk_is_own(const walker *w, const RangeVar *name)
 {
-    const given_name it = given_of(w, text_of(name->schemaname), text_of(name->relname));
-    return is_made_in(w, it.schema, it.name) && !walk_is_other(w, it.name);
+    sp_span at = text_of(name->schemaname);
+    sp_span relation = text_of(name->relname);
+    bool is_own = is_made_in(w, at, relation);
+    for (uint32_t i = 0; !is_own && name->schemaname == NULL && w->context->catalogue != NULL &&
+                         (at = sp_sql_catalogue_path_at(w->context->catalogue, i)).len > 0;
+         i++) {
+        is_own = is_made_in(w, at, relation);
+    }
+    return is_own && !walk_is_other(w, relation);
 }
 
 given_name given_of(const walker *w, sp_span schema, sp_span name)
@@ -69,7 +76,7 @@ static void record_meanings(walker *w, uint32_t index, const given_name *to, uin
     }
 }
 
-void record_given(walker *w, uint32_t index, const given_name *to)
+void record_given(walker *w, uint32_t index, const given_name *to, uint16_t more)
 {
     const sp_sql_catalogue *catalogue = w->context->catalogue;
     const sp_sql_relation *from = sp_sql_catalogue_at(catalogue, index);
@@ -80,7 +87,7 @@ void record_given(walker *w, uint32_t index, const given_name *to)
         return;
     }
     uint32_t before = w->room->use_count;
-    record_meanings(w, index, to, 0);
+    record_meanings(w, index, to, more);
     if (w->room->use_count == before) {
         return; /* seen before, and what is seen through it too */
     }
@@ -91,7 +98,7 @@ void record_given(walker *w, uint32_t index, const given_name *to)
                                                         : edges[i].kind == SP_SQL_EDGE_CHILD &&
                                                               seen->bound.part != from->bound.part;
         if (shows) {
-            record_given(w, edges[i].to, to);
+            record_given(w, edges[i].to, to, 0);
         }
     }
 }
@@ -100,6 +107,18 @@ void record_given_unknown(walker *w, const RangeVar *from, const given_name *to)
 {
     if (w->context->catalogue != NULL) {
         record_meanings(w, SP_NONE, to, walk_is_own(w, from) ? 0 : SP_SQL_USE_OPAQUE);
+    }
+}
+
+void record_changed_names(walker *w, const RangeVar *name)
+{
+    found_relation found = walk_resolve(w, name, true);
+    if (found.kind == FOUND_KNOWN) {
+        const sp_sql_relation *known = sp_sql_catalogue_at(w->context->catalogue, found.relation);
+        record_becoming(w, found.relation, known->schema, known->name, SP_SQL_USE_MOVES);
+    } else if (found.kind == FOUND_UNKNOWN) {
+        const given_name to = given_of(w, text_of(name->schemaname), text_of(name->relname));
+        record_given_unknown(w, name, &to);
     }
 }
 
@@ -114,7 +133,7 @@ static void uncover_behind(walker *w, uint32_t top)
     for (uint32_t i = 0; (at = sp_sql_catalogue_path_at(catalogue, i)).len > 0; i++) {
         uint32_t index = is_behind ? sp_sql_catalogue_find(catalogue, at, was->name) : SP_NONE;
         if (index != SP_NONE) {
-            record_given(w, index, &to);
+            record_given(w, index, &to, SP_SQL_USE_MOVES);
         }
         is_behind |= sp_span_eq(at, was->schema);
     }
@@ -129,7 +148,7 @@ void record_cover(walker *w, const given_name *made)
          i++) {
         uint32_t index = is_behind ? sp_sql_catalogue_find(catalogue, at, made->name) : SP_NONE;
         if (index != SP_NONE) {
-            record_becoming(w, index, made->schema, made->name, 0);
+            record_becoming(w, index, made->schema, made->name, SP_SQL_USE_MOVES);
         }
         is_behind |= sp_span_eq(at, made->schema);
     }
@@ -193,7 +212,7 @@ void record_given_all(walker *w, sp_span from, sp_span to)
         if (sp_span_eq(relation->schema, from) && is_in_path(catalogue, to) &&
             sp_sql_catalogue_find(catalogue, SP_SPAN_EMPTY, relation->name) != SP_NONE) {
             const given_name name = given_of(w, to, relation->name);
-            record_given(w, i, &name);
+            record_given(w, i, &name, SP_SQL_USE_MOVES);
         }
         if (sp_span_eq(relation->schema, from) && is_in_path(catalogue, from)) {
             uncover_behind(w, i);

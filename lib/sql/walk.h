@@ -88,17 +88,18 @@ typedef struct {
     const SelectStmt *select; /* the innermost query; NULL outside */
     uint32_t depth;
     uint32_t nodes;
-    bool is_locking;             /* under FOR UPDATE or FOR SHARE */
-    bool is_setting;             /* under set_config() */
-    bool is_plan_only;           /* under EXPLAIN: relations are read, not written */
-    bool is_aliased;             /* what a view or a rule does, under a name of its own */
-    const given_name *gives;     /* the view whose query is walked */
-    sp_span made_in;             /* CREATE SCHEMA: where its elements are made */
-    sp_action read_as;           /* EXPORT under COPY (query) TO */
-    const char *text;            /* that the tree was read from */
-    bool is_standard;            /* how its literals were read */
-    bool is_as_was;              /* names mean what the catalogue says, also those given away */
-    sp_sql_statement *statement; /* the one that is walked */
+    bool is_locking;                 /* under FOR UPDATE or FOR SHARE */
+    bool is_setting;                 /* under set_config() */
+    bool is_plan_only;               /* under EXPLAIN: relations are read, not written */
+    bool is_aliased;                 /* what a view or a rule does, under a name of its own */
+    const given_name *gives;         /* the view whose query is walked */
+    const sp_sql_relation *replaced; /* what it is until then; NULL = nothing */
+    sp_span made_in;                 /* CREATE SCHEMA: where its elements are made */
+    sp_action read_as;               /* EXPORT under COPY (query) TO */
+    const char *text;                /* that the tree was read from */
+    bool is_standard;                /* how its literals were read */
+    bool is_as_was;                  /* names mean what the catalogue says, also those given away */
+    sp_sql_statement *statement;     /* the one that is walked */
 } walker;
 
 /* ---- judge.c ---- */
@@ -244,12 +245,14 @@ given_name given_of(const walker *w, sp_span schema, sp_span name);
 /* What a relation that is made will be called. */
 given_name given_made(const walker *w, const RangeVar *name);
 /* Made by this message, or the session, with rows of its own; and the name was not given to other
- * ones. A bare name is that only of the first schema in the search path: into that of another one
- * somebody may come in front, and nobody sees before the commit what he hides. */
+ * ones. */
 bool walk_is_own(const walker *w, const RangeVar *name);
 /* The rows of that relation, and what is seen through it, are found by that name from now on:
  * whoever was judged by what the name meant would run on them. */
-void record_given(walker *w, uint32_t index, const given_name *to);
+void record_given(walker *w, uint32_t index, const given_name *to, uint16_t more);
+/* Its columns are called otherwise: it is as grave as to destroy it. Not of temporary ones, and of
+ * those that the session made and nobody else sees yet. */
+void record_changed_names(walker *w, const RangeVar *name);
 /* The same of a name that the catalogue does not have. */
 void record_given_unknown(walker *w, const RangeVar *from, const given_name *to);
 /* A relation of that name is made in front of one that the search path finds now. */

@@ -72,7 +72,10 @@ HELD = "DECLARE h CURSOR WITH HOLD FOR SELECT * FROM own_v"
 @pytest.mark.parametrize("hides", ["CREATE TEMP TABLE own_v (id int)", "CREATE TABLE own_v (id int)", "SELECT 1"])
 def test_a_limit_holds_for_what_the_cursor_was_declared_of(gate, view, hides):
     with contextlib.closing(session(gate, "liam")) as raw:
-        done(raw, f"CREATE VIEW own_v AS {view}", HELD, "MOVE 1 FROM h", "ALTER VIEW own_v RENAME TO own_w", hides)
+        done(raw, f"CREATE VIEW own_v AS {view}", HELD, "MOVE 1 FROM h")
+        gate.sql("ALTER VIEW own_v RENAME TO own_w")
+        wait_for("the gate to see it", PATIENT_S, lambda: says(raw.ask("SELECT 1 FROM own_w WHERE false")) == [])
+        done(raw, hides)
         for fetch in ("FETCH ALL FROM h", "MOVE 3 FROM h", "FETCH 1 FROM h"):
             found = raw.ask(fetch)
             assert (says(found), rows(found)) == (["0A000"], 0)

@@ -24,6 +24,7 @@ CREATE TABLE kinds (zip text, doc json, share float8, at timestamp, seen timesta
 INSERT INTO kinds VALUES ('00123', '{"a":1,"a":2}', 0.123456789, '2026-01-01 00:00', '2026-01-01 00:00+00', '2026-01-01', 7, true, '[1]',
     '00000000-0000-0000-0000-000000000001');
 CREATE TABLE bare (LIKE orders) PARTITION BY LIST (id);
+CREATE TABLE calm (LIKE orders);
 CREATE TABLE keyed (LIKE orders, FOREIGN KEY (id) REFERENCES customers ON DELETE SET NULL) PARTITION BY LIST (id);
 CREATE TABLE run (LIKE orders) PARTITION BY LIST (id);
 CREATE FUNCTION halves() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN NEW.total := NEW.total / 2; RETURN NEW; END';
@@ -72,7 +73,9 @@ def test_a_key_that_comes_with_a_parent(gate, steps):
 
 def test_a_parent_that_brings_nothing(gate):
     with gate.connect("mo") as mo, mo.cursor() as c:
-        c.execute("ALTER TABLE bare ATTACH PARTITION orders DEFAULT")
+        c.execute("ALTER TABLE bare ATTACH PARTITION calm DEFAULT")
+        mo.rollback()
+        refused(c, "ALTER TABLE bare ATTACH PARTITION orders DEFAULT", "destroy on the table public.bare")  # its keys come along
         mo.rollback()
         c.execute("ALTER TABLE logs DETACH PARTITION logs_1")
         mo.rollback()
@@ -173,11 +176,11 @@ def test_without_the_gate_they_go(loose):
 
 def test_temporary_work_as_usual(loose):
     with loose.connect("mo") as mo, mo.cursor() as c:
-        c.execute("CREATE TEMP TABLE tt (x int); CREATE TEMP TABLE uu (y tt, z tt[]); ALTER TABLE uu ADD COLUMN w tt")
+        c.execute("CREATE TEMP TABLE tt (x int)")
         c.execute("CREATE INDEX ON tt (x); CREATE TEMP SEQUENCE ss; SELECT nextval('ss'), NULL::tt")
         c.execute("ALTER TABLE loose ADD COLUMN more text; ALTER TABLE loose ADD COLUMN moods int[]")
         mo.rollback()
-        c.execute("CREATE OR REPLACE VIEW seen AS SELECT id FROM loose WHERE note <> '16400'")
+        c.execute("CREATE OR REPLACE VIEW seen AS SELECT id FROM loose WHERE note <> '16400'::text")
         mo.rollback()
         c.execute("CREATE TEMP TABLE tt (x int); ALTER TABLE loose ALTER COLUMN note SET DEFAULT 'tt', ADD CHECK (note <> 'tt')")
         c.execute("CREATE TABLE par AS SELECT id FROM loose WHERE note = 'tt'")

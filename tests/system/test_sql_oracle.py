@@ -40,11 +40,11 @@ def gate_sql():
     def text(piece):
         return "".join(json.loads(f'"{one}"') for one in re.findall(r'"((?:[^"\\]|\\.)*)"', piece))
 
-    pieces = re.findall(r"static const char (?:relations|others|casts)_sql\[\] =(.*?);\n", source, re.S)
-    assert len(pieces) == 3
-    trigger = re.search(r'#define ROW_TRIGGER (".*")', source)[1]
+    pieces = re.findall(r"static const char (?:relations|others|marks|casts)_sql\[\] =(.*?);\n", source, re.S)
+    assert len(pieces) == 4
+    trigger = re.search(r'#define OF_USERS (".*")', source)[1]
     reading = text("".join(pieces).replace("LOCKED", '"(\'{}\'::pg_catalog.oid[])"')  # nobody locks anything
-                   .replace("ROW_TRIGGER", trigger))
+                   .replace("OF_USERS", trigger))
     return ["BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"] + [one for one in reading.split(";") if one.strip()]
 
 

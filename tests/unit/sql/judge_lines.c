@@ -144,11 +144,15 @@ static void add_unique(desk *d, const sp_span *v)
     }
 }
 
-static void add_triggers(desk *d, const sp_span *v)
+static void add_mark(desk *d, const sp_span *v)
 {
+    static const char *const words[] = {"t", "g", "u", "h"};
+    static const uint32_t flags[] = {SP_SQL_REL_TRIGGERS, SP_SQL_REL_GUARDED, SP_SQL_REL_UNLOGGED,
+                                     SP_SQL_REL_HELD};
+    size_t which = sp_span_which(v[1], words, SP_COUNT(words));
     uint32_t relation = sp_sql_catalogue_find_oid(d->catalogue, number(v[0]));
-    if (relation != SP_NONE) {
-        must(sp_sql_catalogue_triggers(d->catalogue, relation));
+    if (relation != SP_NONE && which < SP_COUNT(words)) {
+        must(sp_sql_catalogue_mark(d->catalogue, relation, flags[which]));
     }
 }
 
@@ -250,7 +254,7 @@ static void take(desk *d, sp_span word, const sp_span *v)
     } else if (sp_span_eq(word, SP_SPAN_LIT("x"))) {
         add_cast(d, v);
     } else if (sp_span_eq(word, SP_SPAN_LIT("t"))) {
-        add_triggers(d, v);
+        add_mark(d, v);
     } else if (sp_span_eq(word, SP_SPAN_LIT("p"))) {
         must(sp_sql_catalogue_function(d->catalogue, v[0], v[1], yes(v[2])));
     } else if (sp_span_eq(word, SP_SPAN_LIT("index"))) {

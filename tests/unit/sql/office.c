@@ -46,6 +46,30 @@ static uint32_t add_table(sp_sql_catalogue *office, const char *schema, const ch
     return index;
 }
 
+/* What is more than its rows: row security, no log, a row type that others have columns of, another
+ * server's. */
+static void add_marked(sp_sql_catalogue *office)
+{
+    static const struct {
+        const char *name;
+        char kind;
+        uint32_t flags;
+    } all[] = {{"guarded", 'r', SP_SQL_REL_GUARDED},
+               {"unlogged", 'r', SP_SQL_REL_UNLOGGED},
+               {"held", 'r', SP_SQL_REL_HELD},
+               {"foreign_t", 'f', 0}};
+    for (size_t i = 0; i < SP_COUNT(all); i++) {
+        uint32_t one = add_table(office, "public", all[i].name, all[i].kind, 0, "id note");
+        must(sp_sql_catalogue_mark(office, one, all[i].flags));
+    }
+    add_table(office, "public", "parted", 'p', 0, "id note");
+    uint32_t from = add_table(office, "public", "chain_a", 'r', 0, "id!");
+    uint32_t over = add_table(office, "public", "chain_b", 'r', 0, "x");
+    uint32_t last = add_table(office, "audit", "chain_c", 'r', 0, "y");
+    must(sp_sql_catalogue_edge(office, SP_SQL_EDGE_CASCADES, from, over));
+    must(sp_sql_catalogue_key(office, over, last, 1));
+}
+
 /* A column of each of several types. */
 static void add_kinds(sp_sql_catalogue *office)
 {
@@ -69,7 +93,8 @@ static void add_bindings(sp_sql_catalogue *office)
     uint32_t moving = add_table(office, "public", "moving", 'p', 0, "id root");
     must(sp_sql_catalogue_edge(office, SP_SQL_EDGE_CASCADES, roots, falling));
     must(sp_sql_catalogue_key(office, roots, moving, 1));
-    must(sp_sql_catalogue_triggers(office, add_table(office, "public", "coded", 'p', 0, "id")));
+    must(sp_sql_catalogue_mark(office, add_table(office, "public", "coded", 'p', 0, "id"),
+                               SP_SQL_REL_TRIGGERS));
 }
 
 static void add_wide_table(sp_sql_catalogue *office)
@@ -164,6 +189,7 @@ sp_sql_catalogue *office_new(void)
     add_wide_table(office);
     add_bindings(office);
     add_kinds(office);
+    add_marked(office);
     add_table(office, "audit", "entry_no", 'S', 0, "last_value");
     add_deep_views(office, stats);
     must(sp_sql_catalogue_finish(office));
@@ -180,6 +206,7 @@ static void say_use(sp_buf *out, const sp_sql_use *use)
     sp_buf_text(out, (use->flags & SP_SQL_USE_IMPLIED) != 0 ? "~" : "");
     sp_buf_text(out, (use->flags & SP_SQL_USE_SYSTEM) != 0 ? "*" : "");
     sp_buf_text(out, (use->flags & SP_SQL_USE_BECOMES) != 0 ? ">" : "");
+    sp_buf_text(out, (use->flags & SP_SQL_USE_MOVES) != 0 ? ">" : "");
     sp_buf_text(out, (use->flags & SP_SQL_USE_BROAD) != 0 ? "+" : "");
     sp_buf_text(out, (use->flags & SP_SQL_USE_UNSURE) != 0 ? "%" : "");
     if (use->kind != SP_SQL_RELATION) {

@@ -153,9 +153,9 @@ static void test_parents(void **state)
 {
     static const judged cases[] = {
         {"ALTER TABLE logs ATTACH PARTITION orders DEFAULT",
-         "alter logs; alter orders; alter> logs"},
+         "destroy logs; destroy~ logs_2024; alter logs; alter orders; alter> logs"},
         {"ALTER TABLE falling ATTACH PARTITION orders DEFAULT",
-         "destroy orders; alter falling; alter orders; alter> falling"},
+         "destroy orders; destroy falling; alter falling; alter orders; alter> falling"},
         {"ALTER TABLE moving ATTACH PARTITION audit.entries FOR VALUES IN (1)",
          "destroy audit.entries; alter moving; alter audit.entries; alter> moving"},
         {"ALTER TABLE coded ATTACH PARTITION audit.entries DEFAULT",
@@ -256,8 +256,8 @@ static void test_code(void **state)
         {"CREATE FUNCTION similarity(int) RETURNS int LANGUAGE sql AS 'select 1'",
          "destroy? database; alter schema similarity; execute? function similarity"},
         {"CREATE AGGREGATE order_total(text) (SFUNC = mine, STYPE = text)",
-         "destroy? database; alter schema order_total; execute? function order_total; execute? "
-         "function mine"},
+         "destroy? database; administer database; alter schema order_total; execute? function "
+         "order_total; execute? function mine"},
         {"ALTER FUNCTION order_total() RENAME TO mine",
          "destroy? database; alter schema order_total; execute? function order_total"},
         {"ALTER FUNCTION mine() RENAME TO order_total",
@@ -268,18 +268,20 @@ static void test_code(void **state)
         {"ALTER FUNCTION order_total() SECURITY DEFINER",
          "destroy? database; alter schema order_total; execute? function order_total"},
         {"CREATE AGGREGATE sum(text) (SFUNC = mine, STYPE = text)",
-         "destroy? database; alter schema sum; execute? function sum; execute? function mine"},
+         "destroy? database; administer database; alter schema sum; execute? function sum; "
+         "execute? function mine"},
         /* a name that is called as a column is */
         {"CREATE FUNCTION mine(orders) RETURNS int LANGUAGE sql AS 'select 1'; "
          "SELECT o.mine, (o).mine FROM orders o",
-         "destroy? database; alter schema mine; execute? function mine; read orders"},
+         "destroy? database; alter schema mine; execute? function mine; execute? function mine; "
+         "read orders"},
         {"SELECT o.made_before FROM orders o",
          "destroy? database; execute? function made_before; read orders"},
         /* code behind a symbol */
         {"CREATE OPERATOR === (FUNCTION = mine, LEFTARG = int, RIGHTARG = int)",
-         "destroy? database; alter schema ===; execute? function mine"},
+         "destroy? database; administer database; alter schema ===; execute? function mine"},
         {"CREATE OPERATOR CLASS c FOR TYPE int4 USING btree AS FUNCTION 1 mine(int, int)",
-         "destroy? database; alter schema c; execute? function mine"},
+         "destroy? database; administer database; alter schema c; execute? function mine"},
         {"CREATE CAST (text AS pair) WITH FUNCTION mine(text) AS ASSIGNMENT",
          "destroy? database; administer database; execute? function mine"},
         {"CREATE CAST (text AS pair) WITHOUT FUNCTION", "administer database"},
@@ -295,7 +297,7 @@ static void test_code(void **state)
         {"ALTER FUNCTION mine() SET search_path = x", "alter schema mine"},
         {"ALTER FUNCTION listed() STABLE", "alter schema listed"},
         {"CREATE TYPE r AS RANGE (SUBTYPE = int4, SUBTYPE_DIFF = mine)",
-         "destroy? database; alter schema r; execute? function mine"},
+         "destroy? database; administer database; alter schema r; execute? function mine"},
     };
     check(state, cases, SP_COUNT(cases));
 }
@@ -637,7 +639,8 @@ static void test_columns(void **state)
         {"DROP FUNCTION f(int) CASCADE", "destroy schema f; destroy!~ database"},
         {"ALTER TYPE pair DROP ATTRIBUTE a CASCADE", "destroy pair; destroy!~ database"},
         {"ALTER TYPE pair DROP ATTRIBUTE a", "destroy pair; destroy!~ database"},
-        {"ALTER TYPE pair RENAME ATTRIBUTE a TO b CASCADE", "administer database; alter pair"},
+        {"ALTER TYPE pair RENAME ATTRIBUTE a TO b CASCADE",
+         "administer database; alter pair; alter?> pair"},
         {"ALTER TABLE orders DROP CONSTRAINT orders_pkey", "alter orders"},
         /* what stands on it may be of any schema */
         {"ALTER TABLE orders DROP CONSTRAINT orders_pkey CASCADE",
@@ -764,15 +767,15 @@ static void test_tags(void **state)
     assert_int_equal(sp_sql_catalogue_column_at(it->office, at)->bound.tags, 0);
     static const judged cases[] = {
         /* another name would be out of policy's sight */
-        {"ALTER TABLE logs RENAME line TO text", "administer logs"},
-        {"ALTER TYPE logs RENAME ATTRIBUTE line TO text", "administer logs"},
-        {"ALTER TABLE logs_2024 RENAME TO x", "administer logs_2024; alter> x"},
-        {"ALTER TABLE logs_2024 SET SCHEMA audit", "administer logs_2024; alter> audit.logs_2024"},
+        {"ALTER TABLE logs RENAME line TO text", "administer logs; alter>> logs"},
+        {"ALTER TYPE logs RENAME ATTRIBUTE line TO text", "administer logs; alter>> logs"},
+        {"ALTER TABLE logs_2024 RENAME TO x", "administer logs_2024; alter>> x"},
+        {"ALTER TABLE logs_2024 SET SCHEMA audit", "administer logs_2024; alter>> audit.logs_2024"},
         {"ALTER TABLE logs_2024 INHERIT orders",
-         "administer logs_2024; alter logs_2024; alter orders; alter> orders"},
+         "administer logs_2024; alter logs_2024; alter orders; alter>> orders"},
         {"ALTER TABLE logs ATTACH PARTITION logs_2024 DEFAULT",
          "administer logs_2024; alter logs; alter> logs"},
-        {"ALTER TABLE orders RENAME note TO text", "alter orders"},
+        {"ALTER TABLE orders RENAME note TO text", "alter orders; alter>> orders"},
     };
     check(state, cases, SP_COUNT(cases));
 }

@@ -1,0 +1,67 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * What a definition does beside the rows that are there: to those to come, and to those of others.
+ * OWNS nothing. PROCESS tests. TRUST none. SPEC lib/sql/README.md.
+ */
+#include "tests/unit/cm.h"
+#include "tests/unit/sql/office.h"
+
+/* What others have put there, or will, goes, changes or is seen with something else. */
+static void test_beside_its_rows(void **state)
+{
+    const sp_sql_context context = {.function_action = office_is_listed};
+    static const office_judged cases[] = {
+        {"ALTER TABLE parted ATTACH PARTITION wares DEFAULT",
+         "alter parted; alter wares; alter> parted"},
+        {"ALTER TABLE parted ATTACH PARTITION guarded DEFAULT",
+         "destroy parted; administer guarded; alter parted; alter guarded; alter> parted"},
+        {"ALTER TABLE parted ATTACH PARTITION items DEFAULT",
+         "destroy parted; administer items; alter parted; alter items; alter> parted"},
+        {"ALTER TABLE parted ATTACH PARTITION unlogged DEFAULT",
+         "destroy parted; alter parted; alter unlogged; alter> parted"},
+        {"ALTER TABLE parted ATTACH PARTITION falling DEFAULT",
+         "destroy parted; alter parted; alter falling; alter> parted"},
+        {"ALTER TABLE parted ATTACH PARTITION roots DEFAULT",
+         "destroy parted; alter parted; alter roots; alter> parted"},
+        {"ALTER TABLE parted ATTACH PARTITION new_one DEFAULT",
+         "destroy parted; alter parted; alter new_one; alter> parted"},
+        {"CREATE TABLE part PARTITION OF parted FOR VALUES IN (1)",
+         "alter schema part; alter parted; alter> part"},
+        {"CREATE TABLE part PARTITION OF parted (FOREIGN KEY (id) REFERENCES wares ON DELETE "
+         "CASCADE) FOR VALUES IN (1)",
+         "destroy parted; alter schema part; alter parted; alter> part; read wares"},
+        {"CREATE TABLE part PARTITION OF parted (id REFERENCES wares ON DELETE SET NULL) DEFAULT",
+         "destroy parted; alter schema part; alter parted; alter> part; read wares"},
+        {"CREATE TABLE part PARTITION OF parted (id REFERENCES wares ON UPDATE CASCADE) DEFAULT",
+         "alter schema part; alter parted; alter> part; write+ parted; read wares"},
+        {"CREATE UNLOGGED TABLE part PARTITION OF parted DEFAULT",
+         "destroy parted; alter schema part; alter parted; alter> part"},
+        {"CREATE UNLOGGED TABLE part (id int)", "alter schema part"},
+        {"ALTER TABLE held DROP COLUMN note", "destroy held; destroy!~ database"},
+        {"ALTER TABLE wares DROP COLUMN sold", "destroy wares"},
+        {"DELETE FROM chain_a WHERE id = 1", "write chain_a; write~ chain_b; write~ audit.chain_c"},
+        {"ALTER TABLE foreign_t ADD COLUMN x int", "administer foreign_t"},
+        {"ALTER FOREIGN TABLE nowhere ADD COLUMN x int", "administer nowhere"},
+        {"ALTER TABLE nowhere ADD COLUMN x int OPTIONS (column_name 'phone')",
+         "administer nowhere"},
+        {"ALTER TABLE wares ADD COLUMN x int", "alter wares"},
+        {"CREATE TYPE power AS RANGE (SUBTYPE = int4)",
+         "destroy? database; administer database; alter schema power; execute? function power"},
+        {"ALTER COLLATION c REFRESH VERSION", "administer database; alter schema c"},
+        {"CREATE FUNCTION f(wares) RETURNS int LANGUAGE sql AS 'SELECT 1'",
+         "destroy? database; alter schema f; execute? function f"},
+        {"CREATE FUNCTION f(a anyelement, b int DEFAULT 1) RETURNS int LANGUAGE sql AS 'SELECT 1'",
+         "destroy? database; alter schema f; execute? function f"},
+        {"CREATE FUNCTION f(a wares, OUT b int) LANGUAGE sql AS 'SELECT 1'",
+         "destroy? database; alter schema f; execute? function f"},
+        {"CREATE FUNCTION f(a wares, b int) RETURNS int LANGUAGE sql AS 'SELECT 1'",
+         "alter schema f"},
+        {"CREATE FUNCTION f(a int) RETURNS wares LANGUAGE sql AS 'SELECT 1'", "alter schema f"},
+    };
+    office_check(state, context, cases, SP_COUNT(cases));
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_beside_its_rows)};
+    return cmocka_run_group_tests(tests, office_set_up, office_tear_down);
+}

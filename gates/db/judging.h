@@ -707,7 +707,12 @@ void db_attempts_add(const db_session *session, sp_action action, uint32_t actio
 /* The worker ends: all that is summed, now. */
 void db_attempts_tell(void);
 
-/* ---- judge.c ---- */
+/* ---- entries.c: what is written down ---- */
+/* What that policy decided, into an event. */
+void db_entry_decision(const sp_policy *policy, const sp_decision *decision, sp_action action,
+                       sp_event *event);
+/* What ran, at its end. */
+void db_entry_ran(db_session *session, const db_note *note, const db_end *end);
 /* What was refused, written down at once. */
 void db_judge_refused(db_session *session, const db_ruling *ruling, const char *tag, sp_span shown,
                       const db_refusal *refusal);

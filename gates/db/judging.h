@@ -655,6 +655,21 @@ bool db_means_fits_text(const db_judge *judge, const sp_sql_judgement *judgement
 /* The error for a name that stands for nothing. */
 void db_means_nothing(bool is_prepared, const char *what, sp_span name, db_refusal *refusal);
 
+/* ---- sure.c ---- */
+/* A text that makes or uses names of its own; and of temporary relations. */
+enum {
+    DB_NAMING = SP_SQL_IS_EXECUTE | SP_SQL_IS_FETCH | SP_SQL_IS_PREPARE | SP_SQL_IS_DECLARE,
+    DB_OF_SESSION = SP_SQL_READS_TEMP | SP_SQL_FILLS_TEMP /* it may be somebody's view by now */
+};
+/* A text whose names may be newer than the catalogue (a function that is called like a column), or
+ * that a key makes harmless, waits until the catalogue is of now. DB_PASS, DB_WAIT, or DB_REFUSE.
+ * flags: of SP_SQL_IS_, as far as they are not looked at yet. */
+db_verdict db_sure_to_run(db_session *session, const sp_sql_judgement *judgement, uint32_t flags,
+                          const db_ruling *ruling, db_refusal *refusal);
+/* The same of one that is not run yet. */
+db_verdict db_sure_of_names(db_session *session, const sp_sql_judgement *judgement,
+                            db_refusal *refusal);
+
 /* ---- texts.c: messages that carry or run SQL ---- */
 db_verdict db_texts_query(db_session *session, const sp_pg_msg *msg, db_flight *flight,
                           db_refusal *refusal);

@@ -29,6 +29,7 @@
 enum {
     DB_UNKNOWN_MAX = 512, /* connections before log-in, a worker: the oldest gives way */
     DB_LOGIN_US = 15000000,
+    DB_REVOKED_US = 50000, /* for the last words of one that may not go on */
     DB_CROWDED_US = 5000,  /* how long statements wait for room in the event ring */
     DB_FLIGHTS_MAX = 2048, /* messages of one client that wait for answers */
     DB_END_POINT_MAX_BYTES = 64,
@@ -242,21 +243,12 @@ void db_session_known(db_session *session);
 void db_session_end(db_session *session);
 /* At once. */
 void db_session_drop(db_session *session);
-/* An ErrorResponse FATAL, a record of it, and the end; what runs is cancelled. Where it may not go
- * on (is_revoked), the server is read until all was answered. */
-void db_session_fail(db_session *session, const db_refusal *refusal);
-/* The client is gone; what still runs is cancelled, or has a while when he said goodbye behind it.
- */
-void db_session_leave(db_session *session);
 void db_session_look_again(void);
 /* Whether it may go on, by the live table and the policy of now. */
 bool db_session_may_go_on(db_session *session, db_refusal *refusal);
 /* A second time changes nothing. */
 void db_place_enter(db_place **list, db_place *place, db_session *session);
 void db_place_leave(db_place *place);
-/* Once a second, for those who are waiting for an answer: their sessions are in use. It looks at no
- * others, of which there may be thousands. */
-void db_session_tick(void);
 /* Tells a core that has come back of all that have a place. */
 void db_session_tell_all(void);
 /* By the number that core knows it by; NULL = not here, or gone. */
@@ -266,6 +258,28 @@ void db_session_kill(uint64_t connection, sp_span reason);
 /* A place in core's list, which is given back when the session is dropped; replied with SP_ELIMIT
  * when its person has too many. The call; 0 = there is no reply. */
 uint32_t db_session_ask_place(db_session *session, sp_link_reply on_reply);
+
+/* ---- leave.c ---- */
+/* An ErrorResponse FATAL, a record of it, and the end; what runs is cancelled. Where it may not go
+ * on (is_revoked), the server is read until all was answered. */
+void db_session_fail(db_session *session, const db_refusal *refusal);
+/* The same in parts: the client hears why, and it is recorded; */
+void db_session_tell_failure(db_session *session, const db_refusal *refusal);
+/* what runs is cancelled, and counts as far as it was done; */
+void db_session_cut(db_session *session);
+/* or the server is left at once. */
+void db_session_leave_server(db_session *session);
+void db_session_close_front(db_session *session);
+/* The client is gone; what still runs is cancelled, or has a while when he said goodbye behind it.
+ */
+void db_session_leave(db_session *session);
+/* The server has answered something since. */
+void db_session_go_on_leaving(db_session *session);
+/* Nothing of the client is read now: what he has said already tells whether he is there. */
+void db_session_hear_the_end(db_session *session);
+/* Once a second, for those who are waiting for an answer: their sessions are in use. It looks at no
+ * others, of which there may be thousands. */
+void db_session_tick(void);
 
 /* ---- subject.c ---- */
 /* Looks up who it is now; false with the reason when it is nobody any more. */

@@ -323,6 +323,13 @@ void db_turn_leave(db_session *session);
 /* So long was judged just now. */
 void db_turn_took(uint64_t time_us);
 
+/* ---- answers.c ---- */
+/* A message of the server's that is the client's: what it ends is ended. False: it does not fit. */
+bool db_answers_move_on(db_session *session, const sp_pg_msg *msg);
+/* The first message that waits is of that type, or of that other. */
+bool db_answers_head_is(db_session *session, uint8_t type, uint8_t other);
+/* It ends with ReadyForQuery. flight NULL: there is none. */
+bool db_answers_ends_simple(const db_flight *flight);
 /* ---- flights.c ---- */
 enum {
     DB_FLIGHT_COPY = 1, /* the server may read CopyData for it: nothing is sent behind it before */

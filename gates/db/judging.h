@@ -402,18 +402,39 @@ db_verdict db_pending_record(db_session *session, const db_run_ask *run, db_refu
 /* It runs: forgets what was done. The reference under which it is on disk, 0 = it is not;
  * *ret_agreed: what others agreed to. */
 uint64_t db_pending_take(db_session *session, sp_agreed *ret_agreed);
-/* Whether a use is, or counts as, one of these actions (bits), and the relation (or schema) that it
- * meets. */
-bool db_use_place(const db_session *session, const db_ruling *ruling, uint32_t actions,
-                  const sp_sql_use *use, sp_span *ret_schema, sp_span *ret_name);
 /* Bits of actions that change nothing. */
 enum { DB_LOOKS = 1U << SP_ACTION_CONNECT | 1U << SP_ACTION_READ | 1U << SP_ACTION_EXPORT };
 void db_pending_cancelled(db_session *session);
 void db_pending_reset(db_pending *pending);
-/* ASK_DONE of core. */
-void db_pending_push(const sp_msg *msg);
 /* The catalogue was looked at, or cannot be. */
 void db_pending_looked(db_session *session);
+
+/* Of its states, for asks.c: a question to core, of which the statement waits (DB_WAIT, DB_REFUSE);
+ * it is judged again, or fails with that; what was asked of others is withdrawn. */
+db_verdict db_pending_call(db_session *session, uint16_t kind, sp_buf *body, sp_link_reply on_reply,
+                           db_refusal *refusal);
+void db_pending_go_on(db_session *session);
+void db_pending_fail(db_session *session, const char *sqlstate, sp_reason reason,
+                     const char *message, const char *hint);
+void db_pending_drop_ask(db_pending *pending);
+
+/* ---- asks.c: other people agree ---- */
+/* Whether a use is, or counts as, one of these actions (bits), and the relation (or schema) that it
+ * meets. */
+bool db_use_place(const db_session *session, const db_ruling *ruling, uint32_t actions,
+                  const sp_sql_use *use, sp_span *ret_schema, sp_span *ret_name);
+/* The relations of these actions (those that others are asked for, those that are destroyed), as
+ * JSON; false: not all of them can be named, it is about the whole database. */
+bool db_asks_relations(const db_session *session, const db_run_ask *run, uint32_t actions,
+                       bool with_kind, sp_buf *out);
+/* DB_REFUSE, and why nobody is asked. */
+db_verdict db_asks_not(const char *message, const char *hint, db_refusal *refusal);
+/* They are asked, when all that they have to see is there: DB_WAIT, DB_REFUSE, DB_CUT. */
+db_verdict db_asks_begin(db_session *session, const db_run_ask *run, db_refusal *refusal);
+/* They have agreed: their word is used. DB_WAIT, DB_REFUSE. */
+db_verdict db_asks_use(db_session *session, db_refusal *refusal);
+/* ASK_DONE of core. */
+void db_pending_push(const sp_msg *msg);
 
 /* ---- estimate.c: what a statement would do ---- */
 typedef struct db_estimate db_estimate;

@@ -4,6 +4,9 @@
 OWNS nothing. PROCESS tests. TRUST none. SPEC docs/ARCHITECTURE.md "Database gate".
 """
 import contextlib
+import os
+import select
+import signal
 import threading
 import time
 
@@ -124,3 +127,37 @@ def test_a_long_text_has_its_turn_too(db):
             over.set()
             for thread in threads:
                 thread.join()
+
+
+def answered(raws):
+    """In which order their first answers come; of those that come at once, the last one of the list is the last."""
+    order = []
+    while len(order) < len(raws):
+        ready = select.select([one.socket for one in raws if one not in order], [], [], 60)[0]
+        assert ready, "no answer"
+        order += [one for one in raws if one.socket in ready]
+    return order
+
+
+def test_long_texts_of_many_are_judged_one_a_round(db):
+    """All are whole at the same moment, because the worker stands until they are; who asks for little then comes between."""
+    text = query("SELECT '\\a'" + ",1" * 400000)
+    with contextlib.ExitStack() as stack:
+        crowd = [stack.enter_context(contextlib.closing(connected(db, "mia"))) for _ in range(12)]
+        lin = stack.enter_context(contextlib.closing(connected(db, "lin")))
+        lin.ask("SELECT 1")
+        for one in crowd:
+            one.send(text[:-1])
+        time.sleep(0.5)
+        (worker,) = db.workers()
+        os.kill(worker, signal.SIGSTOP)
+        try:
+            for one in crowd:
+                one.send(text[-1:])
+            lin.send(query("SELECT 1"))
+        finally:
+            os.kill(worker, signal.SIGCONT)
+        place = answered([*crowd, lin]).index(lin)
+        for one in [*crowd, lin]:
+            one.until("Z")
+    assert place < 6, place

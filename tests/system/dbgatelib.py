@@ -4,6 +4,7 @@ libpq directly and through the gate.
 
     gate = DatabaseOffice(documents)
     with gate.connect("ann") as ann: ...       # psycopg2, through the gate, as ann
+    with closing(gate.raw("ann")) as raw: ...  # the same, the wire by hand
     with gate.direct("op_all") as plain: ...   # the same account, straight to the server
 """
 
@@ -15,6 +16,7 @@ import pytest
 
 from officelib import WATCH_OFF, Office, free_port
 from pglib import SUPERUSER, Postgres
+from pgraw import Raw
 
 SCHEMA = """
 CREATE SCHEMA audit;
@@ -47,6 +49,21 @@ name: the dba does all
 who: { roles: [dba] }
 to: { resources: [orders-db] }
 may: [connect, read, write, export, import, alter, destroy, administer, execute]
+---
+"""
+
+BUILDERS_BUILD = """\
+kind: Rule
+name: builders build
+who: { roles: [builder] }
+to: { resources: [orders-db], classes: [internal] }
+may: [connect, read, write, alter, destroy]
+---
+kind: Rule
+name: builders may look
+who: { roles: [builder] }
+to: { resources: [orders-db], classes: [core] }
+may: [read]
 ---
 """
 
@@ -131,6 +148,12 @@ class DatabaseOffice:
 
     def connect(self, name):
         return psycopg2.connect(**self.settings(name))
+
+    def raw(self, name, timeout=30, **words):
+        """A Raw that is logged in; words: start-up parameters."""
+        one = Raw(self.port, tls=None, timeout=timeout)
+        assert one.log_in(name, "orders-db", self.password(name), **words)[-1] == ("Z", b"I")
+        return one
 
     def psql(self, name, text, *words):
         """psql through the gate; CompletedProcess."""

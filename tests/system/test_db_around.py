@@ -8,7 +8,7 @@ OWNS an office, a server, a relay. PROCESS tests. TRUST none. SPEC gates/db/hold
 import pytest
 
 from dbgatelib import DatabaseOffice, orders_documents
-from pgraw import Raw, fields, message, query
+from pgraw import fields, message, query
 from relay import Relay
 from test_db_ask import nothing_waits
 
@@ -81,8 +81,7 @@ def gate():
 
 @pytest.fixture
 def raw(gate):
-    one = Raw(gate.port, tls=None, timeout=20)
-    assert one.log_in("cleo", "orders-db", gate.password("cleo"))[-1] == ("Z", b"I")
+    one = gate.raw("cleo")
     yield one
     gate.relay.spoil(0)
     one.close()

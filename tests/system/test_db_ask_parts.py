@@ -7,7 +7,7 @@ OWNS nothing. PROCESS tests. TRUST none. SPEC gates/db/made.c, gates/db/texts.c.
 import contextlib
 
 from dbgatelib import office_of, orders_documents
-from pgraw import SYNC, Raw, bind, error_of, execute, parse
+from pgraw import SYNC, bind, error_of, execute, parse
 from test_db_ask import answer, asked, waiting
 from test_db_ask_values import Answer
 
@@ -36,13 +36,6 @@ then: deny
 gate = office_of(DOCUMENTS, (("dora", "looker"), ("lena", "lead")), sql=["ANALYZE"])
 
 
-@contextlib.contextmanager
-def connected(gate):
-    with contextlib.closing(Raw(gate.port, tls=None, timeout=30)) as raw:
-        assert raw.log_in("dora", "orders-db", gate.password("dora"))[-1] == ("Z", b"I")
-        yield raw
-
-
 def agreed(gate, raw):
     """What they saw of what has been sent, and what came of it."""
     run = Answer(raw)
@@ -54,7 +47,7 @@ def agreed(gate, raw):
 
 def test_a_cursor_is_shown_with_the_values_that_it_was_declared_with(gate):
     text = "SELECT id FROM orders WHERE id = $1"
-    with connected(gate) as raw:
+    with contextlib.closing(gate.raw("dora")) as raw:
         raw.ask("BEGIN")
         raw.send(parse(f"DECLARE a CURSOR FOR {text}"), bind(values=["7"]), execute(), SYNC)
         shown, _ = agreed(gate, raw)
@@ -66,7 +59,7 @@ def test_a_cursor_is_shown_with_the_values_that_it_was_declared_with(gate):
 
 
 def test_nobody_is_asked_about_a_change_that_cannot_be_fetched_in_parts(gate):
-    with connected(gate) as raw:
+    with contextlib.closing(gate.raw("dora")) as raw:
         raw.send(parse("DELETE FROM orders WHERE id < 4 OR true RETURNING id"), bind(), execute(rows=5), SYNC)
         error = error_of(raw.until("Z"))
         assert error["C"] == "0A000" and "in parts" in error["M"] and "Reference" in error["D"], error

@@ -8,7 +8,7 @@ import contextlib
 
 from dbgatelib import office_of, orders_documents
 from officelib import wait_for
-from pgraw import Raw, query
+from pgraw import query
 
 DOCUMENTS = orders_documents(["guest"], """\
 kind: Rule
@@ -36,19 +36,12 @@ then: lock
 gate = office_of(DOCUMENTS, [("gwen", "guest")])
 
 
-@contextlib.contextmanager
-def connected(gate, name):
-    with contextlib.closing(Raw(gate.port, tls=None, timeout=30)) as raw:
-        assert raw.log_in(name, "orders-db", gate.password(name))[-1] == ("Z", b"I")
-        yield raw
-
-
 def state_of(gate, name):
     return next(p["state"] for p in gate.sam.items("/admin/people") if p["name"] == name)
 
 
 def test_who_signs_out_right_behind_them_has_made_them(gate):
-    with connected(gate, "gwen") as gwen:
+    with contextlib.closing(gate.raw("gwen")) as gwen:
         gwen.send(*[query("DROP TABLE orders")] * 20)
         gate.people["gwen"].sign_out()
         wait_for("the lock", 5, lambda: state_of(gate, "gwen") == "disabled")

@@ -16,7 +16,7 @@ from dbgatelib import office_of, orders_documents
 from insidelib import Dying
 from officelib import descendants, wait_for
 from portal import Refused
-from pgraw import SYNC, Raw, bind, execute, fields, parse, query
+from pgraw import SYNC, bind, execute, fields, parse, query
 from test_db_ask import Waiting, answer
 
 DOCUMENTS = orders_documents(["asker", "spender", "reader", "looker", "lead"], """\
@@ -103,12 +103,6 @@ def killed(gate):
         gate.office.wait_role("core", other_than=core)
 
 
-def open_as(gate, name):
-    one = Raw(gate.port, tls=None, timeout=30)
-    assert one.log_in(name, "orders-db", gate.password(name))[-1] == ("Z", b"I")
-    return one
-
-
 def refusal(raw, text, extended):
     """Its error, and how long it took."""
     began = time.monotonic()
@@ -127,8 +121,8 @@ def told(gate):
 @pytest.mark.parametrize("extended", [False, True], ids=["simple", "extended"])
 def test_what_has_duties_is_refused_and_the_rest_goes_on(gate, away, extended):
     before = gate.sql("SELECT count(*), sum(total) FROM orders")
-    lines = [open_as(gate, name) for name, _, _ in DUTIES]
-    open_beside = open_as(gate, "lena")
+    lines = [gate.raw(name) for name, _, _ in DUTIES]
+    open_beside = gate.raw("lena")
     try:
         # what EXPLAIN says is asked of the server while core is away, too; the statement itself never gets there
         with away(gate), ThreadPoolExecutor(len(lines)) as pool:
@@ -203,7 +197,7 @@ def spent(gate, name, budget):
 
 def test_what_core_did_for_nobody_is_taken_back(gate):
     """The question that timed out, and that of a client who hung up: core answers both when it goes on."""
-    dora, gone, carl = (open_as(gate, name) for name in ("dora", "dora", "carl"))
+    dora, gone, carl = (gate.raw(name) for name in ("dora", "dora", "carl"))
     before = spent(gate, "carl", "a thousand rows a while")
     with contextlib.closing(dora), contextlib.closing(carl):
         with stopped(gate), ThreadPoolExecutor(2) as pool:
@@ -220,8 +214,8 @@ def test_what_core_did_for_nobody_is_taken_back(gate):
 def test_what_ended_while_core_stood_still_is_told(gate):
     """More than the socket holds, in whatever order: attempts that were refused, answers with portions of a day."""
     gate.person("ruth", "reader")
-    readers = [open_as(gate, "ruth") for _ in range(15)]
-    carl = open_as(gate, "carl")
+    readers = [gate.raw("ruth") for _ in range(15)]
+    carl = gate.raw("carl")
     before = spent(gate, "carl", "five thousand attempts a while")[0]
     with contextlib.ExitStack() as stack:
         for raw in [*readers, carl]:
@@ -246,7 +240,7 @@ def test_what_ended_while_core_stood_still_is_told(gate):
 def test_attempts_that_stood_in_the_socket_count_when_they_were_made(gate):
     asked = "SELECT at_unix_s, statements FROM budget_spent WHERE budget = 'five thousand attempts a while' ORDER BY at_unix_s"
     before = gate.office.store(asked)
-    with contextlib.closing(open_as(gate, "carl")) as carl:
+    with contextlib.closing(gate.raw("carl")) as carl:
         with stopped(gate):
             began = int(time.time())
             for _ in range(3):
@@ -262,7 +256,7 @@ def test_a_flood_of_attempts_is_told_to_core_in_few_words(gate):
     """Core has one thread: each telling is a transaction of its store. All of them count all the same."""
     asked = "SELECT count(*), COALESCE(SUM(statements), 0) FROM budget_spent WHERE budget = 'five thousand attempts a while'"
     words, attempts = gate.office.store(asked)[0]
-    with contextlib.closing(open_as(gate, "carl")) as carl:
+    with contextlib.closing(gate.raw("carl")) as carl:
         began = time.monotonic()
         for _ in range(5):
             carl.send(*[query("DELETE FROM orders")] * 200)
@@ -277,7 +271,7 @@ def test_what_ended_while_core_stood_still_and_died_is_told_to_the_next(gate):
     """It stood in the socket, or waited for it: nobody had read it."""
     gate.sql("INSERT INTO customers (id, name) SELECT i, 'fresh' FROM generate_series(900001, 900300) i")
     before = spent(gate, "carl", "a thousand rows a while")[1]
-    with contextlib.closing(open_as(gate, "carl")) as carl, contextlib.closing(gate.direct("op_all")) as other:
+    with contextlib.closing(gate.raw("carl")) as carl, contextlib.closing(gate.direct("op_all")) as other:
         other.cursor().execute("SELECT FROM customers WHERE id = 900001 FOR UPDATE")
         carl.send(query("UPDATE customers SET name = 'stale' WHERE name = 'fresh'"))
         wait_for("the change", 10, lambda: gate.sql(
@@ -297,7 +291,7 @@ def test_what_core_could_not_keep_is_told_again(gate):
     """Its store took nothing when it was told (a full disk, another process): it said so."""
     gate.sql("INSERT INTO customers (id, name) SELECT i, 'unkept' FROM generate_series(920001, 920300) i")
     before = spent(gate, "carl", "a thousand rows a while")[1]
-    with contextlib.closing(open_as(gate, "carl")) as carl, contextlib.closing(gate.direct("op_all")) as other:
+    with contextlib.closing(gate.raw("carl")) as carl, contextlib.closing(gate.direct("op_all")) as other:
         other.cursor().execute("SELECT FROM customers WHERE id = 920001 FOR UPDATE")
         carl.send(query("UPDATE customers SET name = 'kept' WHERE name = 'unkept'"))
         wait_for("the change", 10, lambda: gate.sql(
@@ -342,7 +336,7 @@ LOOK = ("five thousand rows to look at", "SELECT id FROM customers WHERE id BETW
     ("lula", *LOOK)], ids=["settled", "added"])
 def test_what_core_kept_and_died_before_it_said_so_counts_once(gate, name, budget, text, hold):
     before = kept(gate, budget)
-    with contextlib.closing(open_as(gate, name)) as raw:
+    with contextlib.closing(gate.raw(name)) as raw:
         with dies_unsaid(gate, raw, budget, text, hold):
             pass
         # what is told again comes before what is asked next
@@ -354,10 +348,10 @@ def test_what_is_told_again_of_a_session_that_ended_counts_once(gate):
     budget, text, hold = LOOK
     before = kept(gate, budget)
     first = gate.people["lula"]
-    with contextlib.closing(open_as(gate, "lula")) as beside:
+    with contextlib.closing(gate.raw("lula")) as beside:
         second = gate.people["lula"] = first.again()
         second.sign_in()
-        raw = open_as(gate, "lula")
+        raw = gate.raw("lula")
         gate.people["lula"] = first
         workers = descendants(gate.office.pid("db"))
         with contextlib.closing(raw):

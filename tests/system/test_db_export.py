@@ -12,7 +12,7 @@ import time
 
 import pytest
 
-from dbgatelib import SCHEMA, DatabaseOffice, orders_documents
+from dbgatelib import SCHEMA, office_of, orders_documents
 from officelib import descendants, wait_for
 from pgraw import FLUSH, SYNC, Raw, bind, execute, fields, parse, query
 from test_db_record import Still
@@ -86,15 +86,7 @@ MORE = "INSERT INTO audit.entries SELECT n, 'entry ' || n FROM generate_series(1
 ALL = "SELECT id FROM orders"
 
 
-@pytest.fixture(scope="module")
-def gate():
-    one = DatabaseOffice(DOCUMENTS, schema=SCHEMA + MORE)
-    try:
-        for role in ROLES:
-            one.person(f"{role}-1", role)
-        yield one
-    finally:
-        one.close()
+gate = office_of(DOCUMENTS, [(f"{role}-1", role) for role in ROLES], schema=SCHEMA + MORE)
 
 
 @contextlib.contextmanager

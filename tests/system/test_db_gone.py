@@ -15,7 +15,7 @@ import pytest
 
 from dbgatelib import SCHEMA, office_of, orders_documents
 from officelib import wait_for
-from pgraw import FLUSH, SYNC, Raw, bind, execute, message, parse, query
+from pgraw import FLUSH, SYNC, bind, execute, message, parse, query
 from portal import Refused
 from test_db_ask import answer, asked, nothing_waits
 
@@ -74,12 +74,6 @@ def last_run(gate, method):
     return next((e for e in items if e.get("method") == method and "sqlstate" in (e.get("detail") or {})), None)
 
 
-def raw_of(gate, name="dora"):
-    one = Raw(gate.port, tls=None, timeout=30)
-    assert one.log_in(name, "orders-db", gate.password(name))[-1] == ("Z", b"I")
-    return one
-
-
 def goes(raw, how):
     """closed, half closed (it still reads), or reset."""
     if how == "half":
@@ -110,7 +104,7 @@ RUNS = {
 @pytest.mark.parametrize("what", RUNS)
 def test_what_runs_for_nobody_is_cancelled(gate, what, how):
     before = counted(gate)
-    with contextlib.closing(raw_of(gate)) as raw:
+    with contextlib.closing(gate.raw("dora")) as raw:
         raw.send(*RUNS[what])
         wait_for("the sleep", 10, lambda: asleep(gate))
         time.sleep(0.1)
@@ -134,18 +128,18 @@ def test_a_pipeline_with_its_goodbye_runs(gate):
     """All that stands in front of Terminate, however long it takes and whatever waits for what: a server does the same."""
     before = counted(gate)
     for bye in (lambda raw: raw.close(), lambda raw: raw.socket.shutdown(socket.SHUT_WR)):
-        with contextlib.closing(raw_of(gate)) as raw:
+        with contextlib.closing(gate.raw("dora")) as raw:
             raw.send(query(f"{CHANGE} AND pg_sleep(1) IS NOT NULL"), message("X"))
             bye(raw)
             wait_for("its end", 10, lambda: not running(gate))
     assert counted(gate) == before + 2
-    with contextlib.closing(raw_of(gate)) as raw:
+    with contextlib.closing(gate.raw("dora")) as raw:
         change = [parse(CHANGE), bind(), execute()]
         raw.send(query("SELECT pg_sleep(1)"), query(CHANGE), *change, *change, SYNC, query(CHANGE), message("X"))
         raw.socket.shutdown(socket.SHUT_WR)
         wait_for("its end", 10, lambda: not running(gate))
     assert counted(gate) == before + 6
-    with contextlib.closing(raw_of(gate, "rita")) as raw:
+    with contextlib.closing(gate.raw("rita")) as raw:
         raw.send(query(f"{CHANGE} AND pg_sleep(1) IS NOT NULL RETURNING id"), query(CHANGE), message("X"))
         raw.socket.shutdown(socket.SHUT_WR)
         wait_for("its end", 10, lambda: not running(gate))
@@ -156,7 +150,7 @@ def test_a_pipeline_with_its_goodbye_runs(gate):
 def test_an_end_under_way_comes_to_its_end(gate, text):
     """It is all but done, and nobody would know what became of it."""
     before = gate.sql("SELECT count(*) FROM slow")[0][0]
-    with contextlib.closing(raw_of(gate)) as raw:
+    with contextlib.closing(gate.raw("dora")) as raw:
         if text == "COMMIT":
             raw.ask("BEGIN")
             raw.ask("INSERT INTO slow VALUES (1)")
@@ -169,7 +163,7 @@ def test_an_end_under_way_comes_to_its_end(gate, text):
 @pytest.mark.parametrize("torn", [b"", message("d", b"2\t2\n")[:-2], message("d", b"2\t2\n")[:-5], message("c")])
 def test_a_copy_that_nobody_ends(gate, torn):
     """Its data came, and maybe its end: then it is done when that is read, or cancelled before."""
-    with contextlib.closing(raw_of(gate)) as raw:
+    with contextlib.closing(gate.raw("dora")) as raw:
         raw.send(query("COPY counted FROM STDIN"))
         raw.until("G")
         raw.send(message("d", b"2\t2\n"), torn)
@@ -184,7 +178,7 @@ def test_a_copy_that_nobody_ends(gate, torn):
                          ids=["simple", "extended"])
 def test_what_others_approved_and_was_kept_is_rolled_back(gate, pieces):
     """His word is used; that it did not come to its end is told, and the keep was for nothing."""
-    with contextlib.closing(raw_of(gate)) as raw:
+    with contextlib.closing(gate.raw("dora")) as raw:
         raw.send(*pieces)
         answer(gate, asked(gate), "approve")
         wait_for("the sleep", 20, lambda: asleep(gate))

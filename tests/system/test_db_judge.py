@@ -12,7 +12,7 @@ import time
 import psycopg2
 import pytest
 
-from dbgatelib import DBA_DOES_ALL, DatabaseOffice, orders_documents
+from dbgatelib import BUILDERS_BUILD, DBA_DOES_ALL, DatabaseOffice, orders_documents
 from officelib import ROOT, wait_for
 from pgraw import SYNC, Raw, bind, execute, fields, message, parse, query
 
@@ -25,18 +25,7 @@ who: { roles: [clerk] }
 to: { resources: [orders-db], classes: [internal] }
 may: [connect, read, write]
 ---
-kind: Rule
-name: builders build
-who: { roles: [builder] }
-to: { resources: [orders-db], classes: [internal] }
-may: [connect, read, write, alter, destroy]
----
-kind: Rule
-name: builders may look
-who: { roles: [builder] }
-to: { resources: [orders-db], classes: [core] }
-may: [read]
----
+""" + BUILDERS_BUILD + """\
 kind: Rule
 name: movers change and lose nothing
 who: { roles: [mover] }

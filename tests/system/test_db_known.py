@@ -8,9 +8,8 @@ import re
 from collections import Counter
 
 import psycopg2
-import pytest
 
-from dbgatelib import DBA_DOES_ALL, DatabaseOffice, orders_documents
+from dbgatelib import DBA_DOES_ALL, office_of, orders_documents
 from officelib import wait_for
 from sqlgen import SCHEMA, Generator, fill
 
@@ -41,17 +40,9 @@ COUNT = int(os.environ.get("SP_KNOWN_COUNT", "60"))
 ROUNDS = 3  # new; seen, and kept; known
 
 
-@pytest.fixture(scope="module")
-def gate():
-    tables, rows = SCHEMA.split("INSERT INTO orders", 1)
-    people = fill(lambda row: (f"'1380013{row:04}'", "'11010519491231002X'"))[1:]
-    one = DatabaseOffice(DOCUMENTS, schema=f"{tables}{';'.join(people)};INSERT INTO orders{rows}")
-    try:
-        one.person("dora", "dba")
-        one.person("anna", "analyst")
-        yield one
-    finally:
-        one.close()
+TABLES, ROWS = SCHEMA.split("INSERT INTO orders", 1)
+PEOPLE = fill(lambda row: (f"'1380013{row:04}'", "'11010519491231002X'"))[1:]
+gate = office_of(DOCUMENTS, (("dora", "dba"), ("anna", "analyst")), schema=f"{TABLES}{';'.join(PEOPLE)};INSERT INTO orders{ROWS}")
 
 
 def texts():

@@ -10,27 +10,19 @@ import time
 
 import pytest
 
-from dbgatelib import DBA_DOES_ALL, DatabaseOffice, orders_documents
+from dbgatelib import DBA_DOES_ALL, office_of, orders_documents
 from officelib import descendants
 from pgraw import SYNC, Raw, bind, describe, error_of, execute, message, parse, query
 
 LIMIT = 1 << 20  # bytes of a Query's body: the text and its NUL
 
 
-@pytest.fixture(scope="module")
-def gate():
-    one = DatabaseOffice(orders_documents(["dba"], DBA_DOES_ALL))
-    try:
-        one.person("dora", "dba")
-        yield one
-    finally:
-        one.close()
+gate = office_of(orders_documents(["dba"], DBA_DOES_ALL), [("dora", "dba")])
 
 
 @pytest.fixture
 def raw(gate):
-    with contextlib.closing(Raw(gate.port, tls=None, timeout=60)) as one:
-        assert one.log_in("dora", "orders-db", gate.password("dora"))[-1] == ("Z", b"I")
+    with contextlib.closing(gate.raw("dora", timeout=60)) as one:
         yield one
         assert any(kind == "D" for kind, _ in one.ask("SELECT 1")), "the connection goes on"
 

@@ -13,7 +13,7 @@ import time
 import psycopg2
 import pytest
 
-from dbgatelib import DBA_DOES_ALL, DatabaseOffice, orders_documents
+from dbgatelib import DBA_DOES_ALL, office_of, orders_documents
 from officelib import wait_for
 from pgraw import SYNC, Raw, bind, closes, describe, execute, fields, parse, query
 
@@ -61,16 +61,7 @@ may: [write, alter]
 )
 
 
-@pytest.fixture(scope="module")
-def gate():
-    one = DatabaseOffice(DOCUMENTS)
-    try:
-        one.person("dora", "dba")
-        one.person("anna", "analyst")
-        one.person("carl", "clerk")
-        yield one
-    finally:
-        one.close()
+gate = office_of(DOCUMENTS, (("dora", "dba"), ("anna", "analyst"), ("carl", "clerk")))
 
 
 def rows(gate, name, text):
@@ -269,7 +260,6 @@ def test_a_temporary_table_shifts_no_column_of_a_copy(gate):
 
         got = wait_for("the copy", 10, copied_then)
         assert b"138****0001" in got and b"13800130001" not in got
-
 
 
 @pytest.fixture
@@ -504,7 +494,6 @@ def test_extended_protocol(gate, binary):
     anna.close()
 
 
-
 def test_a_function_of_ones_own(gate):
     with gate.connect("anna") as anna, anna.cursor() as c:
         with pytest.raises(psycopg2.errors.InsufficientPrivilege):  # "c.peek" would call it
@@ -523,10 +512,8 @@ CLEAR, SECRET = "SELECT id, name, name FROM customers WHERE id = 7", "SELECT id,
 
 @pytest.fixture
 def raw(gate):
-    one = Raw(gate.port, tls=None)
-    assert one.log_in("anna", "orders-db", gate.password("anna"))[-1] == ("Z", b"I")
-    yield one
-    one.close()
+    with contextlib.closing(gate.raw("anna")) as one:
+        yield one
 
 
 def told(found):

@@ -12,24 +12,12 @@ import psycopg2
 import pytest
 
 import dbgatelib
-from dbgatelib import DBA_DOES_ALL, SCHEMA, DatabaseOffice, orders_documents
+from dbgatelib import BUILDERS_BUILD, DBA_DOES_ALL, SCHEMA, DatabaseOffice, orders_documents
 from officelib import wait_for
 
 DOCUMENTS = orders_documents(
     ["dba", "builder", "warden"],
-    DBA_DOES_ALL + """\
-kind: Rule
-name: builders build
-who: { roles: [builder] }
-to: { resources: [orders-db], classes: [internal] }
-may: [connect, read, write, alter, destroy]
----
-kind: Rule
-name: builders may look
-who: { roles: [builder] }
-to: { resources: [orders-db], classes: [core] }
-may: [read]
----
+    DBA_DOES_ALL + BUILDERS_BUILD + """\
 kind: Rule
 name: wardens come in
 who: { roles: [warden] }

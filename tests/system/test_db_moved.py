@@ -8,9 +8,8 @@ import contextlib
 import time
 
 import psycopg2
-import pytest
 
-from dbgatelib import DBA_DOES_ALL, SCHEMA, DatabaseOffice, furnish, orders_documents
+from dbgatelib import DBA_DOES_ALL, SCHEMA, furnish, office_of, orders_documents
 from officelib import wait_for
 from pglib import Postgres
 
@@ -35,15 +34,7 @@ with: { mask: [personal-info] }
 )
 
 
-@pytest.fixture(scope="module")
-def gate():
-    one = DatabaseOffice(DOCUMENTS)
-    try:
-        one.person("dora", "dba")
-        one.person("anna", "analyst")
-        yield one
-    finally:
-        one.close()
+gate = office_of(DOCUMENTS, (("dora", "dba"), ("anna", "analyst")))
 
 
 def change(gate, old, new):

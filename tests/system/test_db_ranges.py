@@ -10,7 +10,7 @@ import time
 import psycopg2
 import pytest
 
-from dbgatelib import DBA_DOES_ALL, DatabaseOffice, orders_documents
+from dbgatelib import DBA_DOES_ALL, office_of, orders_documents
 from officelib import wait_for
 from pgraw import SYNC, Raw, bind, execute, fields, parse, query
 
@@ -31,16 +31,7 @@ TEN = "UPDATE orders SET note = 'ten' WHERE id BETWEEN 1 AND 10"
 KEY, NO_KEY = "ALTER TABLE orders ADD PRIMARY KEY (id)", "ALTER TABLE orders DROP CONSTRAINT orders_pkey"
 
 
-@pytest.fixture(scope="module")
-def gate():
-    one = DatabaseOffice(DOCUMENTS)
-    try:
-        for name, role in (("dora", "dba"), ("carl", "clerk"), ("bea", "builder")):
-            one.person(name, role)
-        one.sql("ALTER TABLE orders ADD year int DEFAULT 3")
-        yield one
-    finally:
-        one.close()
+gate = office_of(DOCUMENTS, (("dora", "dba"), ("carl", "clerk"), ("bea", "builder")), sql=["ALTER TABLE orders ADD year int DEFAULT 3"])
 
 
 @pytest.fixture

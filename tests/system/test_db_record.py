@@ -14,7 +14,7 @@ from contextlib import closing
 import psycopg2
 import pytest
 
-from dbgatelib import DatabaseOffice
+from dbgatelib import office_of
 from officelib import descendants, wait_for
 
 DOCUMENTS = """\
@@ -60,14 +60,7 @@ then: deny
 """
 
 
-@pytest.fixture(scope="module")
-def gate():
-    one = DatabaseOffice(DOCUMENTS)
-    try:
-        one.person("cora", "clerk")
-        yield one
-    finally:
-        one.close()
+gate = office_of(DOCUMENTS, [("cora", "clerk")])
 
 
 class Still:

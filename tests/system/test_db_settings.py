@@ -10,8 +10,8 @@ import hashlib
 
 import pytest
 
-from dbgatelib import SCHEMA, DatabaseOffice
-from pgraw import SYNC, Raw, bind, error_of, execute, parse, query
+from dbgatelib import SCHEMA, office_of
+from pgraw import SYNC, bind, error_of, execute, parse, query
 from test_db_ask import DOCUMENTS, answer, asked, nothing_waits
 from test_db_ask_values import Answer
 
@@ -30,23 +30,13 @@ then: deny
 MORE = "CREATE TABLE dated AS SELECT date '2020-01-15' + n AS at FROM generate_series(1, 40) n;"
 
 
-@pytest.fixture(scope="module")
-def gate():
-    one = DatabaseOffice(DOCUMENTS + BUDGET, schema=SCHEMA + MORE)
-    try:
-        one.person("dora", "dba")
-        one.person("lena", "lead")
-        one.sql("ANALYZE")
-        yield one
-    finally:
-        one.close()
+gate = office_of(DOCUMENTS + BUDGET, (("dora", "dba"), ("lena", "lead")), schema=SCHEMA + MORE, sql=["ANALYZE"])
 
 
 @contextlib.contextmanager
 def connected(gate, name="dora", **words):
-    one = Raw(gate.port, tls=None, timeout=20)
+    one = gate.raw(name, **words)
     try:
-        assert one.log_in(name, "orders-db", gate.password(name), **words)[-1] == ("Z", b"I")
         yield one
     finally:
         one.close()

@@ -11,7 +11,7 @@ import pytest
 from dbgatelib import office_of, orders_documents
 from memorylib import anonymous_bytes
 from officelib import SANITIZED, descendants, wait_for
-from pgraw import SYNC, Closed, Raw, bind, closes, error_of, execute, parse, query
+from pgraw import SYNC, Closed, bind, closes, error_of, execute, parse, query
 
 # A row under a limit is looked at, and so has to be there as a whole.
 DOCUMENTS = orders_documents(["greedy", "other"], """\
@@ -40,10 +40,7 @@ def held(gate):
 @contextlib.contextmanager
 def connected(gate, name, count):
     with contextlib.ExitStack() as stack:
-        found = [stack.enter_context(contextlib.closing(Raw(gate.port, tls=None, timeout=60))) for _ in range(count)]
-        for raw in found:
-            assert raw.log_in(name, "orders-db", gate.password(name))[-1] == ("Z", b"I")
-        yield found
+        yield [stack.enter_context(contextlib.closing(gate.raw(name, timeout=60))) for _ in range(count)]
 
 
 def others_notice_nothing(gate):

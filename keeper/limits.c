@@ -10,9 +10,11 @@
 
 enum { SUMMARY_RELATIONS_MAX = 100, LIMITS_MAX = 20, UNDO_MINUTES_SAID = 10 };
 
-static const char *quoted_of(const json_t *relation)
+/* A relation; a definition has a name alone. */
+static const char *quoted_of(const json_t *one)
 {
-    const char *name = json_string_value(json_object_get(relation, "quoted"));
+    const char *name = json_string_value(json_object_get(one, "quoted"));
+    name = name == NULL ? json_string_value(json_object_get(one, "name")) : name;
     return name == NULL ? "" : name;
 }
 
@@ -211,6 +213,7 @@ static void add_lesser(limits *to, const json_t *manifest, const json_t *one)
 static json_t *limits_of(const json_t *manifest, uint64_t keep_ms)
 {
     const json_t *relations = json_object_get(manifest, "relations");
+    const json_t *definitions = json_object_get(manifest, "definitions");
     limits to = {.said = json_array()};
     add_grave(&to, manifest);
     for (size_t i = 0; i < json_array_size(relations); i++) {
@@ -219,6 +222,10 @@ static json_t *limits_of(const json_t *manifest, uint64_t keep_ms)
     add_strangers(&to, manifest);
     for (size_t i = 0; i < json_array_size(relations); i++) {
         add_calls(&to, manifest, json_array_get(relations, i));
+    }
+    for (size_t i = 0; i < json_array_size(definitions) && has_verb(manifest, "ANY DROP ALTER");
+         i++) {
+        add_calls(&to, manifest, json_array_get(definitions, i));
     }
     add_time(&to, keep_ms);
     add_beside(&to, manifest);

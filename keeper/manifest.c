@@ -6,9 +6,11 @@
  * reach the server as one parameter; what comes back is the server's JSON.
  * SPEC PostgreSQL "System Catalogs".
  */
-#include "keeper/keeper.h"
+#include "keeper/manifest.h"
 
 #include <stdio.h>
+
+enum { CODE_MAX_BYTES = 32 * 1024 };
 
 /* Of an extension: whoever owns both can add a table to it, and pg_dump leaves it out. */
 #define IS_MEMBER                                                                                  \
@@ -25,7 +27,7 @@ static const char CLOSURE[] =
     " WHERE c.relkind IN ('r','p','v','m','S','f')"
     " UNION SELECT c.oid FROM pg_catalog.pg_class c"
     " JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace"
-    " WHERE $4::bool AND c.relkind IN ('r','p','v','m','S') AND c.relpersistence <> 't'"
+    " WHERE $4::bool AND c.relkind IN ('r','p','v','m','S','f') AND c.relpersistence <> 't'"
     " AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'"
     /* what its script made is a superuser's, and comes back with it */
     " AND NOT (" IS_MEMBER " AND EXISTS (SELECT FROM pg_catalog.pg_roles r"
@@ -90,126 +92,6 @@ static const char STRANGERS[] =
     "   AND d.objid = x.oid AND d.deptype = 'e')"
     " GROUP BY x.owner ORDER BY n DESC LIMIT 20) s)";
 
-/* What definitions stand on (`stood`), and whose code runs when rows are put into a table, or while
- * it is made (`reach`): from its checks, generated columns, keys and types to functions; late: what
- * a table that is made again gets behind its rows. */
-static const char STANDS[] =
-    ", stood AS MATERIALIZED (SELECT DISTINCT c.oid AS about, d.refclassid AS class,"
-    "  d.refobjid AS oid FROM picked c CROSS JOIN LATERAL ("
-    "  SELECT 'pg_catalog.pg_class'::regclass, c.oid"
-    "  UNION ALL SELECT 'pg_catalog.pg_class'::regclass, o.indexrelid FROM pg_catalog.pg_index o"
-    "   WHERE o.indrelid = c.oid"
-    "  UNION ALL SELECT 'pg_catalog.pg_attrdef'::regclass, o.oid FROM pg_catalog.pg_attrdef o"
-    "   WHERE o.adrelid = c.oid"
-    "  UNION ALL SELECT 'pg_catalog.pg_constraint'::regclass, o.oid"
-    "   FROM pg_catalog.pg_constraint o WHERE o.conrelid = c.oid AND o.contype <> 'f'"
-    "  UNION ALL SELECT 'pg_catalog.pg_rewrite'::regclass, o.oid FROM pg_catalog.pg_rewrite o"
-    "   WHERE o.ev_class = c.oid"
-    "  UNION ALL SELECT 'pg_catalog.pg_policy'::regclass, o.oid FROM pg_catalog.pg_policy o"
-    "   WHERE o.polrelid = c.oid"
-    "  UNION ALL SELECT 'pg_catalog.pg_trigger'::regclass, o.oid FROM pg_catalog.pg_trigger o"
-    "   WHERE o.tgrelid = c.oid) o(class, oid)"
-    /* OFFSET: by what depends, also where nothing is known yet of how much there is of each */
-    "  CROSS JOIN LATERAL (SELECT refclassid, refobjid FROM pg_catalog.pg_depend"
-    "   WHERE classid = o.class AND objid = o.oid OFFSET 0) d"
-    "  WHERE d.refobjid >= 16384 AND d.refobjid <> c.oid AND d.refclassid IN ("
-    "   'pg_catalog.pg_type'::regclass, 'pg_catalog.pg_proc'::regclass,"
-    "   'pg_catalog.pg_operator'::regclass, 'pg_catalog.pg_class'::regclass)),"
-    "stands AS (SELECT x.about, json_agg(json_build_array(x.class::bigint, x.oid::bigint, x.name))"
-    " AS list FROM (SELECT s.about, s.class::oid, s.oid, " KEEP_NAME_OF_S " AS name FROM stood s"
-    "  UNION ALL SELECT p.oid, 'pg_catalog.pg_namespace'::regclass, n.oid, "
-    "quote_ident(n.nspname)"
-    "  FROM picked p JOIN pg_catalog.pg_class c ON c.oid = p.oid"
-    "  JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace) x WHERE x.name IS NOT "
-    "NULL"
-    " GROUP BY x.about),"
-    "types AS (SELECT about, json_agg(DISTINCT format_type(oid, NULL)) AS list FROM stood"
-    " WHERE class = 'pg_catalog.pg_type'::regclass GROUP BY about),";
-static const char REACH[] =
-    "reach(about, late, class, oid) AS (SELECT p.oid, x.late, x.class::oid, x.oid FROM picked p"
-    " JOIN pg_catalog.pg_class c ON c.oid = p.oid AND c.relkind IN ('r', 'p')"
-    " CROSS JOIN LATERAL (SELECT false, 'pg_catalog.pg_class'::regclass, c.oid"
-    "  UNION ALL SELECT false, 'pg_catalog.pg_attrdef'::regclass, d.oid FROM pg_catalog.pg_attrdef "
-    "d"
-    "   JOIN pg_catalog.pg_attribute a ON a.attrelid = d.adrelid AND a.attnum = d.adnum"
-    "   WHERE d.adrelid = c.oid AND a.attgenerated <> ''"
-    /* pg_dump adds it behind the rows, too, when what it calls takes a row of the table */
-    "  UNION ALL SELECT NOT k.convalidated OR EXISTS (SELECT FROM pg_catalog.pg_depend d"
-    "    JOIN pg_catalog.pg_depend f ON f.classid = d.refclassid AND f.objid = d.refobjid"
-    "     AND f.refclassid = 'pg_catalog.pg_type'::regclass"
-    "    JOIN pg_catalog.pg_type t ON t.oid = f.refobjid AND c.oid IN (t.typrelid,"
-    "     (SELECT e.typrelid FROM pg_catalog.pg_type e WHERE e.oid = t.typelem))"
-    "    WHERE d.classid = 'pg_catalog.pg_constraint'::regclass AND d.objid = k.oid"
-    "    AND d.refclassid = 'pg_catalog.pg_proc'::regclass),"
-    "   'pg_catalog.pg_constraint'::regclass, k.oid"
-    "   FROM pg_catalog.pg_constraint k WHERE k.conrelid = c.oid AND k.contype = 'c'"
-    "  UNION ALL SELECT true, 'pg_catalog.pg_class'::regclass, i.indexrelid"
-    "   FROM pg_catalog.pg_index i WHERE i.indrelid = c.oid"
-    "  UNION ALL SELECT true, 'pg_catalog.pg_policy'::regclass, o.oid FROM pg_catalog.pg_policy o"
-    "   WHERE o.polrelid = c.oid"
-    "  UNION ALL SELECT true, 'pg_catalog.pg_rewrite'::regclass, r.oid FROM pg_catalog.pg_rewrite r"
-    "   WHERE r.ev_class = c.oid) x(late, class, oid)"
-    " UNION SELECT n.about, n.late, x.class, x.oid FROM reach n CROSS JOIN LATERAL ("
-    "  SELECT d.refclassid, d.refobjid FROM pg_catalog.pg_depend d WHERE d.classid = n.class"
-    "   AND d.objid = n.oid AND d.refobjid >= 16384"
-    "   AND d.refclassid IN ('pg_catalog.pg_type'::regclass, 'pg_catalog.pg_proc'::regclass,"
-    "   'pg_catalog.pg_operator'::regclass) AND n.class <> 'pg_catalog.pg_proc'::regclass"
-    "  UNION ALL SELECT 'pg_catalog.pg_constraint'::regclass, c.oid FROM pg_catalog.pg_constraint c"
-    "   WHERE n.class = 'pg_catalog.pg_type'::regclass AND c.contypid = n.oid"
-    "  UNION ALL SELECT 'pg_catalog.pg_class'::regclass, t.typrelid FROM pg_catalog.pg_type t"
-    "   WHERE n.class = 'pg_catalog.pg_type'::regclass AND t.oid = n.oid AND t.typrelid <> 0"
-    "  UNION ALL SELECT 'pg_catalog.pg_proc'::regclass, c.castfunc FROM pg_catalog.pg_cast c"
-    "   WHERE c.castfunc >= 16384 AND n.class = 'pg_catalog.pg_type'::regclass"
-    "   AND n.oid IN (c.castsource, c.casttarget)) x(class, oid)),";
-static const char CALLS[] =
-    "trees(about, late, tree) AS ("
-    " SELECT n.about, n.late, c.conbin::text FROM reach n JOIN pg_catalog.pg_constraint c"
-    "  ON n.class = 'pg_catalog.pg_constraint'::regclass AND c.oid = n.oid"
-    " UNION ALL SELECT n.about, n.late, d.adbin::text FROM reach n JOIN pg_catalog.pg_attrdef d"
-    "  ON n.class = 'pg_catalog.pg_attrdef'::regclass AND d.oid = n.oid"
-    " UNION ALL SELECT n.about, n.late, concat(p.polqual, p.polwithcheck) FROM reach n"
-    "  JOIN pg_catalog.pg_policy p ON n.class = 'pg_catalog.pg_policy'::regclass AND p.oid = n.oid"
-    " UNION ALL SELECT n.about, n.late, concat(i.indexprs, i.indpred) FROM reach n"
-    "  JOIN pg_catalog.pg_index i ON n.class = 'pg_catalog.pg_class'::regclass"
-    "  AND i.indexrelid = n.oid"
-    " UNION ALL SELECT n.about, n.late, p.partexprs::text FROM reach n"
-    "  JOIN pg_catalog.pg_partitioned_table p ON n.class = 'pg_catalog.pg_class'::regclass"
-    "  AND p.partrelid = n.oid"
-    " UNION ALL SELECT n.about, n.late, t.typdefaultbin::text FROM reach n"
-    "  JOIN pg_catalog.pg_type t ON n.class = 'pg_catalog.pg_type'::regclass AND t.oid = n.oid),"
-    "called(about, late, class, oid) AS (SELECT about, late, class, oid FROM reach"
-    "  WHERE class IN ('pg_catalog.pg_proc'::regclass, 'pg_catalog.pg_operator'::regclass)"
-    " UNION SELECT n.about, n.late, 'pg_catalog.pg_proc'::regclass, o.oprcode FROM reach n"
-    "  JOIN pg_catalog.pg_operator o ON n.class = 'pg_catalog.pg_operator'::regclass"
-    "  AND o.oid = n.oid"
-    " UNION SELECT about, late, CASE m[1] WHEN 'opno' THEN 'pg_catalog.pg_operator'::regclass"
-    "  ELSE 'pg_catalog.pg_proc'::regclass END, m[2]::oid FROM trees,"
-    "  regexp_matches(tree, ':(funcid|opfuncid|aggfnoid|winfnoid|opno) ([0-9]+)', 'g') m),"
-    "calls AS (SELECT x.about, json_agg(json_build_object('class', x.class::bigint,"
-    "  'oid', x.oid::bigint, 'schema', x.nspname, 'name', x.name, 'said', x.said,"
-    "  'owner', r.rolname,"
-    "  'trusted', r.rolsuper OR r.rolname = session_user, 'late', x.late) ORDER BY x.said) AS list"
-    " FROM (SELECT c.about, c.class, c.oid, bool_and(c.late) AS late, n.nspname,"
-    "  COALESCE(o.oprname, p.proname) AS name, p.oid::regprocedure::text AS said,"
-    "  p.proowner AS owner FROM called c"
-    "  LEFT JOIN pg_catalog.pg_operator o ON c.class = 'pg_catalog.pg_operator'::regclass"
-    "   AND o.oid = c.oid"
-    "  JOIN pg_catalog.pg_proc p ON p.oid = COALESCE(o.oprcode, c.oid)"
-    "  JOIN pg_catalog.pg_namespace n ON n.oid = COALESCE(o.oprnamespace, p.pronamespace)"
-    "  WHERE c.oid >= 16384 GROUP BY c.about, c.class, c.oid, n.nspname, o.oprname, p.oid) x"
-    " JOIN pg_catalog.pg_roles r ON r.oid = x.owner GROUP BY x.about),"
-    /* the server's own */
-    "owns AS (SELECT c.about, json_agg(DISTINCT p.proname) AS list FROM called c"
-    " JOIN pg_catalog.pg_proc p ON p.oid = c.oid WHERE c.oid < 16384 AND NOT c.late"
-    "  AND c.class = 'pg_catalog.pg_proc'::regclass GROUP BY c.about),"
-    "early AS (SELECT c.oid, s.list AS stands, t.list AS types, f.list AS calls, w.list AS own,"
-    " (SELECT format('%I.%I', pn.nspname, pc.relname) FROM pg_catalog.pg_inherits h"
-    "  JOIN pg_catalog.pg_class pc ON pc.oid = h.inhparent"
-    "  JOIN pg_catalog.pg_namespace pn ON pn.oid = pc.relnamespace"
-    "  WHERE h.inhrelid = c.oid AND (SELECT k.relispartition FROM pg_catalog.pg_class k"
-    "   WHERE k.oid = c.oid)) AS parent FROM picked c LEFT JOIN stands s ON s.about = c.oid"
-    " LEFT JOIN types t ON t.about = c.oid LEFT JOIN calls f ON f.about = c.oid"
-    " LEFT JOIN owns w ON w.about = c.oid)";
 static const char MANIFEST[] =
     "SELECT json_build_object("
     "'format', 1, 'verb', $2::text, 'database', current_database(),"
@@ -388,7 +270,8 @@ static const char BESIDES[] =
     /* in languages that are not trusted */
     " UNION ALL SELECT 1255, f.oid, 0, f.proowner, true FROM pg_catalog.pg_proc f"
     "  JOIN pg_catalog.pg_language l ON l.oid = f.prolang AND NOT l.lanpltrusted"
-    "  WHERE f.oid >= 16384 AND NOT EXISTS (SELECT FROM pg_catalog.pg_depend d WHERE d.objid = "
+    "  WHERE f.oid >= 16384 AND f.prokind <> 'a' AND NOT EXISTS (SELECT FROM pg_catalog.pg_depend d"
+    " WHERE d.objid = "
     "f.oid"
     "   AND d.classid = 'pg_catalog.pg_proc'::regclass AND d.deptype = 'e'))"
     "  x(class, oid, publication, owner, every) WHERE $4::bool),"
@@ -439,9 +322,9 @@ static const char *quoted_of(const json_t *relation)
 
 static sp_err ask(keep_job *job, PGconn *conn, bool whole, json_t **ret_manifest)
 {
-    auto_buf sp_buf sql = sp_buf_make(
-        sizeof(CLOSURE) + sizeof(STRANGERS) + sizeof(STANDS) + sizeof(REACH) + sizeof(CALLS) +
-        sizeof(MANIFEST) + sizeof(COLUMNS) + sizeof(KEYS) + sizeof(HANGS) + sizeof(BESIDES));
+    auto_buf sp_buf sql =
+        sp_buf_make(sizeof(CLOSURE) + sizeof(STRANGERS) + CODE_MAX_BYTES + sizeof(MANIFEST) +
+                    sizeof(COLUMNS) + sizeof(KEYS) + sizeof(HANGS) + sizeof(BESIDES));
     auto_free char *text = NULL;
     char objects[SP_KEEPER_OBJECTS_MAX_BYTES + 1];
     char verb[SP_KEEPER_VERB_MAX_BYTES + 1];
@@ -454,9 +337,11 @@ static sp_err ask(keep_job *job, PGconn *conn, bool whole, json_t **ret_manifest
     snprintf(holder, sizeof(holder), "%d", (int)job->job.holder);
     sp_buf_text(&sql, CLOSURE);
     sp_buf_text(&sql, STRANGERS);
-    sp_buf_text(&sql, STANDS);
-    sp_buf_text(&sql, REACH);
-    sp_buf_text(&sql, CALLS);
+    sp_buf_text(&sql, keep_stands);
+    sp_buf_text(&sql, keep_reach);
+    sp_buf_text(&sql, keep_reached);
+    sp_buf_text(&sql, keep_calls);
+    sp_buf_text(&sql, keep_early);
     sp_buf_text(&sql, MANIFEST);
     sp_buf_text(&sql, COLUMNS);
     sp_buf_text(&sql, KEYS);
@@ -511,6 +396,7 @@ sp_err keep_manifest(keep_job *job, PGconn *conn, json_t **ret_manifest)
         json_object_set_new(manifest, "whole", json_true());
         TRY(add_outside(job, conn, manifest));
     }
+    TRY(keep_definitions(job, conn, manifest));
     *ret_manifest = SP_STEAL(manifest);
     return sp_ok();
 }

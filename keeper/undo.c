@@ -348,7 +348,8 @@ static sp_err write_script(void *self)
     }
     bool makes = undo_verb_is(u, "DROP ALTER");
     if (!sp_failed(err) && makes) { /* types that columns are of, columns, what needs them */
-        err = undo_structure(u, true, &sql);
+        err = undo_code_check(u, false, &sql);
+        err = sp_failed(err) ? err : undo_structure(u, true, &sql);
     }
     if (!sp_failed(err)) {
         err = undo_code_check(u, false, &sql);
@@ -461,6 +462,7 @@ static sp_err look(undo *u)
     TRY(undo_find_equals(u));
     TRY(undo_find_grounds(u));
     TRY(undo_find_missing(u));
+    TRY(undo_leave_unknown(u));
     TRY(undo_leave_above(u));
     TRY(undo_hangs_find(u));
     TRY(undo_names_find(u));

@@ -31,8 +31,8 @@ enum { PG_PROC = 1255, PG_CLASS = 1259, PG_CONSTRAINT = 2606, QUESTION_MAX_BYTES
 /* What was kept stands in each question by itself: a table of the session could be written by what
  * runs in it. A table that is there again was made by this transaction, or is another. */
 static const char KEPT[] =
-    ") v(j)), kept AS MATERIALIZED (SELECT to_regclass(x.name)::oid AS oid, COALESCE(x.was,"
-    " (SELECT c.oid FROM pg_class c WHERE c.oid = to_regclass(x.name)"
+    ") v(j)), kept AS MATERIALIZED (SELECT r.oid, COALESCE(x.was,"
+    " (SELECT c.oid FROM pg_class c WHERE c.oid = r.oid"
     "  AND c.xmin::text = pg_current_xact_id()::xid::text)) AS was, x.name, x.stored, x.reaches,"
     " x.joins,"
     " ARRAY(SELECT json_array_elements_text(x.types)) AS types,"
@@ -42,8 +42,10 @@ static const char KEPT[] =
     " FROM said CROSS JOIN LATERAL json_to_record(said.j) AS x(name text, was oid, stored bool,"
     "  reaches bool,"
     "  joins text, types json, early json, columns json, calls json, stands json,"
-    "  equals json, own json)"
-    " WHERE x.name IS NOT NULL),"
+    "  equals json, own json, defined bool)"
+    /* to_regclass() would read the name of what is no relation */
+    " CROSS JOIN LATERAL (SELECT CASE WHEN x.defined THEN NULL ELSE to_regclass(x.name) END::oid"
+    " AS oid) r WHERE x.name IS NOT NULL),"
     "stood AS (SELECT k.name AS about, (s->>0)::oid AS class, (s->>1)::oid AS oid, s->>2 AS name"
     " FROM kept k CROSS JOIN LATERAL json_array_elements(k.stands) s),"
     "equal AS (SELECT k.name AS about, e.oid, e.name FROM kept k"
@@ -149,7 +151,14 @@ static const char NODES[] =
     "  WHERE to_regtype(t.t) IS NOT NULL"
     " UNION SELECT 'pg_type'::regclass, t.oid, t.oid::regtype::text FROM pg_type t, said"
     "  WHERE t.typtype = 'd' AND said.j->>'domains' = 't'"
-    " UNION SELECT 'pg_operator'::regclass, e.oid, e.about FROM equal e"
+    " UNION SELECT 'pg_operator'::regclass, e.oid, e.about FROM equal e";
+/* Of what is partitioned the indexes alone, which the server compares when one becomes a part of
+ * another. */
+static const char INDEXES[] =
+    ", node(class, oid, about) AS (SELECT 'pg_class'::regclass::oid, i.indexrelid, n.about"
+    "  FROM near n JOIN pg_class c ON c.oid = n.oid AND (c.relkind = 'p' OR c.relispartition)"
+    "  JOIN pg_index i ON i.indrelid = n.oid";
+static const char LINKS[] =
     " UNION SELECT x.class, x.oid, n.about FROM node n CROSS JOIN LATERAL ("
     "  SELECT d.refclassid, d.refobjid FROM pg_depend d WHERE d.classid = n.class"
     "   AND d.objid = n.oid AND d.refclassid IN ('pg_type'::regclass, 'pg_proc'::regclass,"
@@ -197,6 +206,7 @@ static const char CHECK[] =
     "r.rolsuper AND r.rolname <> session_user"
     " UNION ALL SELECT n.about, 'rules', c.relowner FROM near n JOIN pg_class c ON c.oid = n.oid"
     "  JOIN pg_rewrite w ON w.ev_class = n.oid AND w.ev_type <> '1'"
+    "   AND EXISTS (SELECT FROM node o WHERE o.oid = w.oid AND o.class = 'pg_rewrite'::regclass)"
     "  JOIN pg_roles r ON r.oid = c.relowner WHERE NOT r.rolsuper AND NOT n.read),"
     "wrong(first, what) AS (SELECT 1, format('%s is not what was kept any more: try again', name)"
     "  FROM kept WHERE was IS NOT NULL AND was IS DISTINCT FROM oid";
@@ -234,118 +244,7 @@ static const char SAY[] =
     "'', MESSAGE = %L; END', what))"
     " FROM wrong ORDER BY first, what LIMIT 1 " ASKED;
 
-/* ---- what was kept, as each question says it ---- */
-
-static json_t *list_of(const json_t *relation, const char *what)
-{
-    const json_t *columns = json_object_get(relation, "columns");
-    json_t *list = json_array();
-    for (size_t i = 0; i < json_array_size(columns); i++) {
-        json_array_append(list, json_object_get(json_array_get(columns, i), what));
-    }
-    return list;
-}
-
-static json_t *list_or_none(const json_t *relation, const char *what, bool wanted)
-{
-    json_t *list = wanted ? json_object_get(relation, what) : NULL;
-    return json_is_array(list) ? json_incref(list) : json_array();
-}
-
-/* What would run as soon as it is made. */
-static json_t *list_calls(const json_t *relation)
-{
-    const json_t *calls = json_object_get(relation, "calls");
-    json_t *list = json_array();
-    for (size_t i = 0; i < json_array_size(calls); i++) {
-        json_t *one = json_array_get(calls, i);
-        if (!json_is_object(one)) { /* of an older keeper, by its number alone */
-            json_array_append_new(list, json_pack("{s:O, s:s}", "oid", one, "said", "something"));
-        } else if (!json_is_true(json_object_get(one, "late"))) {
-            json_array_append(list, one);
-        }
-    }
-    return list;
-}
-
-/* By what two values of its key are the same, where that is not the server's own. */
-static json_t *list_equals(const undo *u, const json_t *relation)
-{
-    const json_t *equals = json_object_get(relation, "equals");
-    json_t *list = json_array();
-    for (size_t i = 0; i < json_array_size(equals); i++) {
-        char key[16];
-        uint32_t oid = (uint32_t)json_integer_value(json_array_get(equals, i));
-        snprintf(key, sizeof(key), "%u", oid);
-        const json_t *is = json_object_get(u->operators, key);
-        if (is != NULL) {
-            json_array_append_new(list, json_pack("{s:I, s:s}", "oid", (json_int_t)oid, "name",
-                                                  undo_text(is, "name")));
-        }
-    }
-    return list;
-}
-
-/* ('{...}'::json) */
-static sp_err note_row(const undo *u, json_t *relation, json_t *row)
-{
-    auto_buf sp_buf text = sp_buf_make(KEEP_MANIFEST_MAX_BYTES);
-    char *words = row == NULL ? NULL : json_dumps(row, JSON_COMPACT);
-    sp_err err = words == NULL ? sp_fail(SP_ENOMEM) : sp_ok();
-    if (words != NULL) {
-        sp_buf_text(&text, "(");
-        undo_literal(u, words, &text);
-        sp_buf_text(&text, "::json)");
-    }
-    sp_free(words);
-    json_decref(row);
-    TRY(err);
-    TRY(sp_buf_error(&text));
-    json_object_set_new(relation, "row", json_stringn((const char *)text.ptr, text.len));
-    return sp_ok();
-}
-
-/* What a missing partition will be one of. */
-static sp_err find_joins(undo *u, const json_t *relation, bool missing, json_t **ret_joins)
-{
-    const char *parent = undo_text(relation, "parent");
-    bool joins = json_is_true(json_object_get(relation, "partition")) &&
-                 undo_verb_is(u, "DROP ALTER") && missing;
-    if (joins && parent[0] == '\0') {
-        return undo_refuse(u, undo_text(relation, "quoted"),
-                           "it was kept without the name of the table that it is a partition of",
-                           NULL, NULL);
-    }
-    *ret_joins = joins ? json_string(parent) : json_null();
-    return sp_ok();
-}
-
-static sp_err prepare(undo *u, json_t *relation)
-{
-    const json_t *now = undo_present(u, relation);
-    const char *kind = undo_text(relation, "kind");
-    bool stored = kind[0] == 'r' || kind[0] == 'p';
-    bool missing = undo_is_missing(u, PG_CLASS, undo_oid(relation));
-    bool makes = undo_verb_is(u, "DROP ALTER");
-    bool touched = undo_is_touched(relation);
-    bool is_used = touched || missing || json_is_true(json_object_get(relation, "chosen"));
-    json_t *joins = NULL;
-    if (!is_used) { /* it is there, and nothing of it is lost; or it is left out */
-        return sp_ok();
-    }
-    TRY(find_joins(u, relation, missing, &joins));
-    json_t *row = json_pack(
-        "{s:s, s:o, s:b, s:b, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "name",
-        undo_text(now == NULL || touched ? relation : now, "quoted"), "was",
-        now == NULL ? json_null() : json_integer(undo_oid(relation)), "stored", (int)stored,
-        "reaches", (int)json_is_true(json_object_get(relation, "reaches")), "joins", joins, "types",
-        list_of(relation, "type"), "columns", list_of(relation, "name"), "early",
-        list_or_none(relation, "types", makes), "calls",
-        makes && missing ? list_calls(relation) : json_array(), "stands",
-        list_or_none(relation, "stands", makes && !u->another && (missing || touched)), "equals",
-        list_equals(u, relation), "own", list_or_none(relation, "own", makes && missing));
-    return note_row(u, relation, row);
-}
+/* ---- questions ---- */
 
 sp_err undo_code_events(undo *u)
 {
@@ -367,44 +266,12 @@ sp_err undo_code_events(undo *u)
                        keep_value(found, 0, 0), keep_value(found, 0, 1));
 }
 
-/* Tables that rows are put into, with their parts. */
-static void note_chosen(undo *u, const undo_tables *chosen)
-{
-    json_t *relations = json_object_get(u->manifest, "relations");
-    auto_json json_t *names = json_object();
-    for (size_t i = 0; i < chosen->count; i++) {
-        json_t *one = json_array_get(relations, chosen->items[i].number);
-        bool reaches = chosen->items[i].changes || chosen->items[i].moves;
-        json_object_set_new(one, "chosen", json_true());
-        json_object_set_new(one, "reaches", json_boolean(reaches));
-        json_object_set_new(names, undo_text(one, "quoted"), json_true());
-    }
-    for (size_t i = 0; i < json_array_size(relations); i++) {
-        json_t *one = json_array_get(relations, i);
-        if (json_object_get(names, undo_text(one, "root")) != NULL) {
-            json_object_set_new(one, "chosen", json_true());
-        }
-    }
-}
-
-sp_err undo_code_begin(undo *u, const undo_tables *chosen)
-{
-    json_t *relations = json_object_get(u->manifest, "relations");
-    note_chosen(u, chosen);
-    for (size_t i = 0; i < json_array_size(relations); i++) {
-        TRY(prepare(u, json_array_get(relations, i)));
-    }
-    return sp_ok();
-}
-
-/* ---- questions ---- */
-
 /* A list of any length goes out piece by piece. */
-static sp_err put_all(undo *u, sp_buf *sql)
+static sp_err put_rows(undo *u, const char *list, sp_buf *sql)
 {
-    const json_t *relations = json_object_get(u->manifest, "relations");
-    for (size_t i = 0; i < json_array_size(relations); i++) {
-        const char *row = undo_text(json_array_get(relations, i), "row");
+    const json_t *all = json_object_get(u->manifest, list);
+    for (size_t i = 0; i < json_array_size(all); i++) {
+        const char *row = undo_text(json_array_get(all, i), "row");
         if (row[0] != '\0') {
             sp_buf_fmt(sql, ",\n%s", row);
             TRY(undo_script(u, sql));
@@ -413,7 +280,19 @@ static sp_err put_all(undo *u, sp_buf *sql)
     return sp_ok();
 }
 
-/* Whose values a missing function or aggregate may hold is not in the manifest. */
+static sp_err put_all(undo *u, sp_buf *sql)
+{
+    TRY(put_rows(u, "relations", sql));
+    return put_rows(u, "definitions", sql);
+}
+
+/* Of an older keeper: whose values a missing function or aggregate may hold it does not say. */
+static bool asks_domains(const undo *u)
+{
+    return json_object_get(u->manifest, "definitions") == NULL && undo_verb_is(u, "DROP ALTER") &&
+           undo_is_missing(u, PG_PROC, 0);
+}
+
 static void put_head(bool domains, sp_buf *sql)
 {
     sp_buf_fmt(sql, "WITH RECURSIVE said AS (SELECT v.j FROM (VALUES ('%s'::json)",
@@ -435,7 +314,7 @@ static void put_near(const char *ties, const char *first, bool joins, sp_buf *sq
 static sp_err put_question(undo *u, const char *question, sp_buf *sql)
 {
     sp_buf_text(sql, SMALL);
-    put_head(undo_verb_is(u, "DROP ALTER") && undo_is_missing(u, PG_PROC, 0), sql);
+    put_head(asks_domains(u), sql);
     TRY(put_all(u, sql));
     put_near(u->ties, "oid FROM kept WHERE stored AND oid IS NOT NULL", true, sql);
     sp_buf_text(sql, question);
@@ -463,8 +342,19 @@ sp_err undo_code_check(undo *u, bool made, sp_buf *sql)
     }
     TRY(put_question(u, LOCKED, sql));
     TRY(put_question(u, NODES, sql));
+    sp_buf_text(sql, LINKS);
     sp_buf_text(sql, CHECK);
     sp_buf_text(sql, made ? " OR stored AND was IS NULL" : "");
+    put_wrong(sql);
+    sp_buf_text(sql, SAY);
+    return undo_script(u, sql);
+}
+
+sp_err undo_code_check_indexes(undo *u, sp_buf *sql)
+{
+    TRY(put_question(u, INDEXES, sql));
+    sp_buf_text(sql, LINKS);
+    sp_buf_text(sql, CHECK);
     put_wrong(sql);
     sp_buf_text(sql, SAY);
     return undo_script(u, sql);
@@ -508,6 +398,7 @@ void undo_code_check_again(const json_t *relation, sp_buf *sql)
     sp_buf_fmt(sql, ",%s", undo_text(relation, "row"));
     put_near(NULL, first, false, sql);
     sp_buf_text(sql, NODES);
+    sp_buf_text(sql, LINKS);
     sp_buf_text(sql, CHECK);
     /* the question is about a table that is one of them */
     sp_buf_fmt(sql,
@@ -525,6 +416,7 @@ void undo_code_check_made(const json_t *relation, sp_buf *sql)
     sp_buf_fmt(sql, ",%s", undo_text(relation, "row"));
     put_near(NULL, "oid FROM kept WHERE oid IS NOT NULL", false, sql);
     sp_buf_text(sql, NODES);
+    sp_buf_text(sql, LINKS);
     sp_buf_text(sql, CHECK);
     sp_buf_text(sql, " OR was IS NULL");
     put_wrong(sql);
@@ -535,22 +427,29 @@ void undo_code_check_made(const json_t *relation, sp_buf *sql)
 
 static const char TOLD[] = "SELECT what FROM wrong ORDER BY first, what LIMIT 1";
 
-/* relation NULL: all that only went along. */
-static sp_err ask(undo *u, const json_t *relation, PGresult **ret_found)
+static void put_meant(const undo *u, const char *list, const json_t *only, sp_buf *sql)
+{
+    const json_t *all = json_object_get(u->manifest, list);
+    for (size_t i = 0; i < json_array_size(all); i++) {
+        const json_t *one = json_array_get(all, i);
+        bool is_meant = only == NULL ? !undo_was_asked_for(u, one) : one == only;
+        if (is_meant && undo_text(one, "row")[0] != '\0') {
+            sp_buf_fmt(sql, ",\n%s", undo_text(one, "row"));
+        }
+    }
+}
+
+/* only: a relation or definition; NULL: all that only went along. */
+static sp_err ask(undo *u, const json_t *only, PGresult **ret_found)
 {
     auto_buf sp_buf sql = sp_buf_make(QUESTION_MAX_BYTES);
     auto_free char *text = NULL;
-    const json_t *relations = json_object_get(u->manifest, "relations");
     put_head(false, &sql);
-    for (size_t i = 0; i < json_array_size(relations); i++) {
-        const json_t *one = json_array_get(relations, i);
-        bool is_meant = relation == NULL ? !undo_was_asked_for(u, one) : one == relation;
-        if (is_meant && undo_text(one, "row")[0] != '\0') {
-            sp_buf_fmt(&sql, ",\n%s", undo_text(one, "row"));
-        }
-    }
+    put_meant(u, "relations", only, &sql);
+    put_meant(u, "definitions", only, &sql);
     put_near(NULL, "oid FROM kept WHERE stored AND oid IS NOT NULL", true, &sql);
     sp_buf_text(&sql, NODES);
+    sp_buf_text(&sql, LINKS);
     sp_buf_text(&sql, CHECK);
     put_wrong(&sql);
     sp_buf_text(&sql, TOLD);
@@ -566,10 +465,10 @@ sp_err undo_code_are_seen(undo *u, bool *ret_all)
     return sp_ok();
 }
 
-sp_err undo_code_why_not(undo *u, const json_t *relation, char **ret_why)
+sp_err undo_code_why_not(undo *u, const json_t *one, char **ret_why)
 {
     auto_result PGresult *found = NULL;
-    TRY(ask(u, relation, &found));
+    TRY(ask(u, one, &found));
     return PQntuples(found) == 0 ? sp_ok()
                                  : sp_strdup(sp_span_cstr(keep_value(found, 0, 0)), ret_why);
 }

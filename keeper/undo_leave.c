@@ -193,5 +193,10 @@ sp_err undo_leave_unseen(undo *u, undo_tables *all)
         json_object_del(one, "row"); /* nothing is put into it */
     }
     TRY(undo_tables_leave_hanging(u, all));
-    return undo_leave_done(u);
+    TRY(undo_leave_done(u));
+    if (!all_seen) {
+        TRY(undo_leave_definitions(u));
+    }
+    undo_code_forget(u);
+    return sp_ok();
 }

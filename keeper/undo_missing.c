@@ -130,6 +130,11 @@ bool undo_is_unseen(const undo *u, const keep_toc_entry *entry)
 }
 
 /* A table of a schema called ATTACH has the same words, and a row of its own. */
+bool undo_is_index_join(const keep_toc_entry *entry)
+{
+    return entry->catalog == 0 && sp_span_starts(entry->rest, INDEX_JOINS);
+}
+
 bool undo_is_join(const keep_toc_entry *entry)
 {
     return entry->catalog == 0 && sp_span_starts(entry->rest, JOINS);
@@ -337,7 +342,7 @@ bool undo_is_wanted(const undo *u, const keep_toc_entry *entry)
     if (undo_is_join(entry)) {
         return joins_missing(u, entry);
     }
-    if (sp_span_starts(entry->rest, INDEX_JOINS)) {
+    if (undo_is_index_join(entry)) {
         return is_index_of_missing(u, sp_span_slice(entry->rest, INDEX_JOINS.len, entry->rest.len));
     }
     if (undo_is_mapping(entry)) {

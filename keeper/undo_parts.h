@@ -145,6 +145,8 @@ bool undo_is_others(const undo *u, const keep_toc_entry *entry);
 bool undo_is_unseen(const undo *u, const keep_toc_entry *entry);
 /* A partition becomes one. */
 bool undo_is_join(const keep_toc_entry *entry);
+/* An index becomes a part of another. */
+bool undo_is_index_join(const keep_toc_entry *entry);
 /* A user mapping. */
 bool undo_is_mapping(const keep_toc_entry *entry);
 /* A foreign key, or words about a constraint. */
@@ -195,6 +197,15 @@ SP_MUST sp_err undo_names_find(undo *u);
 /* It is there, and something missing is written about it. */
 bool undo_is_touched(const json_t *relation);
 
+/* ---- undo_kinds.c ---- */
+/* Leaves out, and tells, what is of a kind that undo does not know, or belongs to a relation that
+ * the manifest does not know: nobody looked at what it calls. */
+SP_MUST sp_err undo_leave_unknown(undo *u);
+/* What the manifest says of a function, domain, index or the like; NULL = it runs nothing. */
+const json_t *undo_definition(const undo *u, uint32_t catalog, uint32_t oid);
+/* Leaves out, and tells, definitions that would run the code of a role that is no superuser. */
+SP_MUST sp_err undo_leave_definitions(undo *u);
+
 /* ---- undo_leave.c ---- */
 /* The entry is left out. */
 bool undo_is_left(const undo *u, uint32_t id);
@@ -231,12 +242,16 @@ SP_MUST sp_err undo_code_begin(undo *u, const undo_tables *chosen);
 /* Whether nothing of what only went along would run the code of a role that is no superuser, as far
  * as can be seen before anything is made or held. */
 SP_MUST sp_err undo_code_are_seen(undo *u, bool *ret_all);
-/* The same of one relation; NULL = nothing of its would. */
-SP_MUST sp_err undo_code_why_not(undo *u, const json_t *relation, char **ret_why);
+/* The same of one relation or definition; NULL = nothing of its would. */
+SP_MUST sp_err undo_code_why_not(undo *u, const json_t *one, char **ret_why);
+/* What was left out since then is asked about no more. */
+void undo_code_forget(undo *u);
 /* Locks what is there now, and the names of its schemas; the script fails when something has taken
  * a kept table's name, or when putting rows into it would run the code of a role that is no
  * superuser. made: those that were gone have to be there again. */
 SP_MUST sp_err undo_code_check(undo *u, bool made, sp_buf *sql);
+/* The same of indexes of what is partitioned, before they are attached to each other. */
+SP_MUST sp_err undo_code_check_indexes(undo *u, sp_buf *sql);
 /* The same before foreign keys that are missing are added: the server reads both tables then, with
  * their indexes. */
 SP_MUST sp_err undo_code_check_keys(undo *u, sp_buf *sql);

@@ -88,7 +88,7 @@ static bool wanted_first(const undo *u, const keep_toc_entry *entry)
 static bool wanted_last(const undo *u, const keep_toc_entry *entry)
 {
     return !is_first(u, entry) && undo_is_wanted(u, entry) && !undo_is_staged(u, entry) &&
-           !undo_is_unknown_data(u, entry) && !undo_is_key(entry);
+           !undo_is_unknown_data(u, entry) && !undo_is_key(entry) && !undo_is_index_join(entry);
 }
 
 static bool wanted_keys(const undo *u, const keep_toc_entry *entry)
@@ -105,6 +105,12 @@ static bool wanted_then(const undo *u, const keep_toc_entry *entry)
 static bool wanted_joins(const undo *u, const keep_toc_entry *entry)
 {
     return undo_is_wanted(u, entry) && undo_is_join(entry);
+}
+
+/* For this it compares what indexes compute, which runs. */
+static bool wanted_index_joins(const undo *u, const keep_toc_entry *entry)
+{
+    return undo_is_index_join(entry) && undo_is_wanted(u, entry);
 }
 
 static void note_restored(undo *u, bool first)
@@ -235,12 +241,16 @@ static sp_err make_tables(undo *u, sp_buf *sql)
 {
     static const char *const empty[2] = {"--section=pre-data"};
     static const char *const filled[2] = {"--section=data", "--section=post-data"};
+    static const char *const joined[2] = {"--section=post-data"};
     TRY(make_those(u, wanted_then, empty, sql));
     TRY(undo_code_check(u, true, sql));
     TRY(make_those(u, wanted_joins, empty, sql));
     TRY(undo_code_check(u, true, sql)); /* what they have from their parents */
     TRY(undo_data(u, sql));
-    return make_those(u, wanted_last, filled, sql);
+    TRY(undo_code_check(u, true, sql)); /* domains may have been altered meanwhile */
+    TRY(make_those(u, wanted_last, filled, sql));
+    TRY(undo_code_check_indexes(u, sql));
+    return make_those(u, wanted_index_joins, joined, sql);
 }
 
 static bool wants_more(const undo *u)

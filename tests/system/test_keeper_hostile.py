@@ -471,7 +471,7 @@ def test_making_a_function_asks_no_domain(keeper, server, trap, made, gone):
     code, _, _, _, why = keeper.job(KEEP, keep=50, port=server.port, verb="DROP", whole=True)
     assert code == OK, why
     trap("DROP " + gone)
-    refused(keeper, server, "DROP", "trap.odd: trap.spring(integer) of owner would run with the rights of op_keep")
+    refused(keeper, server, "DROP", "trap.spring(integer) of owner would run with the rights of op_keep")
     server.sql("ALTER FUNCTION trap.spring OWNER TO CURRENT_USER", "orders")
     code, _, why = undone(keeper, server, "DROP")
     assert code == OK, why

@@ -167,12 +167,11 @@ INSERT INTO shop.a (n) SELECT i FROM generate_series(1, 3) i;
 """
 
 
-@pytest.mark.parametrize("tables,refused", [(("shop.a",), False), (("shop.a", "shop.b"), True)])
-def test_a_domain_that_is_altered_while_dropped_rows_come_back(keeper, server, tables, refused):
-    """Its new check runs neither for the rows that are being put in, nor for those of the next table."""
+@pytest.mark.parametrize("tables", [("shop.a",), ("shop.a", "shop.b")])
+def test_a_domain_that_is_altered_while_dropped_rows_come_back(keeper, server, tables):
+    """Its new check runs neither for the rows that are being put in, nor for those of the next table, nor for what hangs on it."""
     server.sql(WAITING, "orders")
     keep(keeper, server, 11, "DROP", *tables)
-    before = server.sql("TABLE shop.a", "orders")
     server.sql("DROP TABLE " + ", ".join(tables), "orders")
     with ThreadPoolExecutor(1) as pool, psycopg2.connect(**server.dsn("orders")) as held:
         held.cursor().execute("SELECT pg_advisory_xact_lock(7)")
@@ -184,8 +183,7 @@ def test_a_domain_that_is_altered_while_dropped_rows_come_back(keeper, server, t
         held.rollback()
         code, _, _, _, why = undone.result(60)
     assert server.sql("SELECT is_called FROM shop.sprung", "orders") == "f", "it ran"
-    assert (code == ECONFLICT and "would run with the rights of op_keep" in why) if refused else code == OK, why
-    assert refused or server.sql("TABLE shop.a", "orders") == before
+    assert code == ECONFLICT and "would run with the rights of op_keep" in why, why
 
 
 FAR = """

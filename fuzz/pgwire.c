@@ -89,6 +89,11 @@ static void back(sp_span body)
     if (!sp_failed(sp_pg_error_read(body, &error))) {
         inside(body, error.message);
     }
+    error = sp_pg_error_begin(body, 8);
+    inside(body, error.message);
+    if (error.message.len > 8) {
+        abort();
+    }
     sp_pg_copy copy;
     sp_span a;
     sp_span b;

@@ -7,7 +7,13 @@
  */
 #include "gates/db/db.h"
 
-enum { CHUNKS_A_TURN = 8, CARRY_MAX_BYTES = DB_BACK_MAX_BYTES + 2 * DB_CHUNK_BYTES };
+enum {
+    CHUNKS_A_TURN = 8,
+    CARRY_MAX_BYTES = DB_BACK_MAX_BYTES + 2 * DB_CHUNK_BYTES,
+    LONG_WORDS_BYTES = 1024 * 1024, /* of errors and notices that are longer */
+    BEGIN_BYTES = 64 * 1024,        /* so much is looked at, */
+    WORDS_MAX_BYTES = 4 * 1024      /* and so much of each field goes on */
+};
 
 typedef enum { TOOK, MORE, STOP } step;
 
@@ -304,6 +310,35 @@ static step gather(db_session *session, size_t size)
     return STOP;
 }
 
+/* Errors and notices may quote all that the client sent: of a long one the beginning goes on, and
+ * the rest is dropped as it comes. */
+static step long_words(db_session *session, db_run *run, const sp_pg_head *head, sp_span rest,
+                       size_t *ret_used)
+{
+    if (rest.len < BEGIN_BYTES) {
+        return MORE;
+    }
+    auto_buf sp_buf out = sp_buf_make(BEGIN_BYTES);
+    sp_pg_error error =
+        sp_pg_error_begin(sp_span_slice(rest, SP_PG_HEAD_BYTES, BEGIN_BYTES), WORDS_MAX_BYTES);
+    sp_pg_error_write(&out, head->type, &error);
+    if (sp_failed(sp_buf_error(&out))) {
+        out_of_step(session, "the gate has no memory left for this result");
+        return STOP;
+    }
+    sp_span whole = sp_buf_borrow(&out);
+    const sp_pg_msg msg = {.type = head->type,
+                           .whole = true,
+                           .body_len = (uint32_t)(whole.len - SP_PG_HEAD_BYTES),
+                           .body = sp_span_slice(whole, SP_PG_HEAD_BYTES, whole.len)};
+    session->back_left = (uint32_t)(SP_PG_HEAD_BYTES + head->body_len - BEGIN_BYTES);
+    *ret_used = BEGIN_BYTES;
+    step did = message(session, run, &msg, whole);
+    db_run_put(run, SP_SPAN_EMPTY); /* it goes with this call */
+    session->back_drops = true;
+    return did;
+}
+
 static step one(db_session *session, db_run *run, sp_span rest, size_t *ret_used)
 {
     sp_pg_head head;
@@ -317,6 +352,9 @@ static step one(db_session *session, db_run *run, sp_span rest, size_t *ret_used
         return STOP;
     }
     size_t size = SP_PG_HEAD_BYTES + (size_t)head.body_len;
+    if ((head.type == 'E' || head.type == 'N') && size > LONG_WORDS_BYTES) {
+        return long_words(session, run, &head, rest, ret_used);
+    }
     bool needed = (kind & WHOLE) != 0 || (session->watch & kind) != 0 || is_asked_by_us(session);
     if (needed && head.body_len > DB_BACK_MAX_BYTES) {
         out_of_step(session, "a row is longer than the gate can look into");

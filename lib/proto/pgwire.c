@@ -346,25 +346,29 @@ sp_err sp_pg_data_row_read(sp_span body, sp_pg_data_row *ret_row)
     return sp_ok();
 }
 
+static void take_words(sp_pg_error *error, uint8_t code, sp_span text)
+{
+    if ((code == 'S' && error->severity.len == 0) || code == 'V') {
+        error->severity = text;
+    } else if (code == 'C') {
+        error->sqlstate = text;
+    } else if (code == 'M') {
+        error->message = text;
+    } else if (code == 'D') {
+        error->detail = text;
+    } else if (code == 'H') {
+        error->hint = text;
+    } else if (code == 'P') {
+        error->position = text;
+    }
+}
+
 sp_err sp_pg_error_read(sp_span body, sp_pg_error *ret_error)
 {
     sp_reader in = sp_reader_of(body);
     sp_pg_error error = {.severity = SP_SPAN_EMPTY};
     for (uint8_t code = sp_read_u8(&in); code != 0; code = sp_read_u8(&in)) {
-        sp_span text = read_cstr(&in);
-        if ((code == 'S' && error.severity.len == 0) || code == 'V') {
-            error.severity = text;
-        } else if (code == 'C') {
-            error.sqlstate = text;
-        } else if (code == 'M') {
-            error.message = text;
-        } else if (code == 'D') {
-            error.detail = text;
-        } else if (code == 'H') {
-            error.hint = text;
-        } else if (code == 'P') {
-            error.position = text;
-        }
+        take_words(&error, code, read_cstr(&in));
     }
     TRY(sp_reader_finish(&in));
     *ret_error = error;
@@ -553,6 +557,18 @@ static void put_field(sp_buf *out, uint8_t code, sp_span text)
         sp_buf_u8(out, code);
         sp_pg_cstr(out, text);
     }
+}
+
+sp_pg_error sp_pg_error_begin(sp_span begin, size_t each_max)
+{
+    sp_pg_error error = {.severity = SP_SPAN_EMPTY};
+    while (begin.len > 1 && begin.ptr[0] != 0) {
+        sp_span text = sp_span_slice(begin, 1, begin.len);
+        size_t len = sp_span_index(text, 0);
+        take_words(&error, begin.ptr[0], sp_span_cut(sp_span_slice(text, 0, len), each_max));
+        begin = sp_span_slice(text, len < text.len ? len + 1 : len, text.len);
+    }
+    return error;
 }
 
 void sp_pg_error_write(sp_buf *out, uint8_t type, const sp_pg_error *error)

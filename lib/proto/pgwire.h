@@ -183,6 +183,9 @@ SP_MUST sp_err sp_pg_row_description_read(sp_span body, sp_pg_row_description *r
 bool sp_pg_field_next(sp_span *fields, sp_pg_field *ret_field);
 SP_MUST sp_err sp_pg_data_row_read(sp_span body, sp_pg_data_row *ret_row);
 SP_MUST sp_err sp_pg_error_read(sp_span body, sp_pg_error *ret_error);
+/* Of a body of which only the beginning is here: what stands there, of each field each_max bytes at
+ * most, whole characters. */
+sp_pg_error sp_pg_error_begin(sp_span begin, size_t each_max);
 SP_MUST sp_err sp_pg_copy_read(sp_span body, sp_pg_copy *ret_copy);
 
 /* ---- writers ---- */

@@ -109,3 +109,19 @@ def test_prepared_statements_of_many_connections(gate):
         raws[0].until("Z")
         raws[-1].send(parse(text), bind(), execute(), SYNC)
         assert [kind for kind, _ in raws[-1].until("Z")] == ["1", "2", "D", "C", "Z"]
+
+
+def test_of_words_without_an_end_the_beginning_comes(gate):
+    """An error quotes all that it is about; so much of it nobody reads."""
+    with connected(gate, "gina", 4) as found:
+        before = held(gate)
+        for raw in found:
+            raw.send(query("SELECT repeat('x', 60000000)::int"))
+        ran = "SELECT count(*) FROM pg_stat_activity WHERE query LIKE 'SELECT repeat(%' AND state = 'idle'"
+        wait_for("their ends", 20, lambda: gate.sql(ran) == [(4,)])
+        time.sleep(0.5)
+        assert held(gate) - before < 16 * MIB
+        for raw in found:
+            error = error_of(raw.until("Z"))
+            assert error["C"] == "22P02" and error["S"] == "ERROR" and 4000 < len(error["M"]) <= 4096, (error["C"], len(error["M"]))
+            assert SEVEN in raw.ask("SELECT 7")

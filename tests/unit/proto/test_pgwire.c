@@ -176,6 +176,16 @@ static void test_back(void **state)
     assert_span_text(again.message, "no");
     assert_span_text(again.hint, "ask");
     assert_int_equal(again.detail.len, 0);
+    for (size_t len = 0; len <= body_of(&buf).len; len++) { /* torn anywhere */
+        again = sp_pg_error_begin(sp_span_slice(body_of(&buf), 0, len), 3);
+        assert_true(again.severity.len <= 3 && again.sqlstate.len <= 3);
+    }
+    assert_span_text(again.severity, "ERR");
+    assert_span_text(again.message, "no");
+    again = sp_pg_error_begin(SP_SPAN_LIT("SERROR\0Mab\xe2\x82\xac"), 4);
+    assert_span_text(again.message, "ab");
+    again = sp_pg_error_begin(SP_SPAN_LIT("M\xe2\x82"), 4);
+    assert_int_equal(again.message.len, 0);
     sp_buf_reset(&buf);
     sp_pg_ready_write(&buf, 'T');
     uint8_t status = 0;

@@ -46,6 +46,20 @@ static const struct {
     "w.oid = d.objid WHERE l.mode = 'AccessExclusiveLock' AND l.database = (SELECT b.oid FROM "    \
     "pg_catalog.pg_database b WHERE b.datname = pg_catalog.current_database())))"
 
+/* Views whose queries are too long to be taken apart: each by itself, or all in front of it. Their
+ * lengths are known without them being read. */
+#define VIEW_MAX_BYTES "4194304"
+#define VIEWS_MAX_BYTES "67108864"
+#define VIEW_BYTES "pg_catalog.octet_length(w.ev_action::pg_catalog.text)"
+#define HEAVY                                                                                      \
+    "(ARRAY(SELECT h.ev_class FROM (SELECT w.ev_class, " VIEW_BYTES " AS bytes, pg_catalog.sum("   \
+    "CASE WHEN " VIEW_BYTES " <= " VIEW_MAX_BYTES " THEN " VIEW_BYTES " ELSE 0 END) OVER (ORDER "  \
+    "BY w.ev_class) AS sum FROM pg_catalog.pg_rewrite w JOIN pg_catalog.pg_class v ON v.oid = "    \
+    "w.ev_class WHERE v.relkind IN ('v', 'm') AND w.ev_class >= 16384) h WHERE h.bytes "           \
+    "> " VIEW_MAX_BYTES " OR h.sum > " VIEWS_MAX_BYTES "))"
+#define VIEW_TREE                                                                                  \
+    "CASE WHEN w.ev_class = ANY " HEAVY " THEN '' ELSE w.ev_action::pg_catalog.text END"
+
 /* The first value of each row says what it is: f print, r relation and column, e edge, k key that
  * follows changes, u column whose values differ, m what else a relation is or has, g generated
  * column, p function, c call of a view's query, x function of a cast that users made (and d an
@@ -55,9 +69,10 @@ static const char relations_sql[] =
     " EXISTS (SELECT FROM pg_catalog.pg_rewrite w WHERE w.ev_class = c.oid AND w.rulename <> "
     "'_RETURN'), n.nspname IN ('pg_catalog', 'information_schema'), a.attnum, a.attname, "
     "a.atttypid, a.attnotnull, CASE WHEN c.relkind IN ('v', 'm') AND a.attnum = 1 AND c.oid >= "
-    "16384 THEN CASE WHEN c.oid = ANY " LOCKED
-    " THEN '?' ELSE pg_catalog.pg_get_viewdef(c.oid) END "
-    "END FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace "
+    "16384 THEN CASE WHEN c.oid = ANY " LOCKED " THEN '?' WHEN c.oid = ANY " HEAVY
+    " THEN NULL ELSE pg_catalog.pg_get_viewdef(c.oid) END "
+    "END, c.relkind IN ('v', 'm') AND c.oid = ANY " HEAVY
+    " FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace "
     "n ON n.oid = c.relnamespace LEFT JOIN pg_catalog.pg_attribute a ON a.attrelid = c.oid AND "
     "a.attnum > 0 AND NOT a.attisdropped AND c.relkind NOT IN ('i', 'I') WHERE (c.relkind IN "
     "('r','v','m','p','f','S') OR c.relkind "
@@ -73,7 +88,7 @@ static const char others_sql[] =
     "'pg_catalog.pg_class'::pg_catalog.regclass AND d.refobjid <> w.ev_class AND v.relkind IN "
     "('v','m') AND w.ev_class >= 16384 UNION SELECT 'e', '0', w.ev_class, m[1]::pg_catalog.oid "
     "FROM pg_catalog.pg_rewrite w JOIN pg_catalog.pg_class v ON v.oid = w.ev_class CROSS JOIN "
-    "LATERAL pg_catalog.regexp_matches(w.ev_action::pg_catalog.text, ':relid (\\d+)', 'g') m "
+    "LATERAL pg_catalog.regexp_matches(" VIEW_TREE ", ':relid (\\d+)', 'g') m "
     "WHERE v.relkind IN ('v','m') AND w.ev_class >= 16384 AND m[1]::pg_catalog.int8 < 16384;"
     "SELECT 'e', '1', inhparent, inhrelid FROM pg_catalog.pg_inherits;"
     "SELECT 'e', '2', confrelid, conrelid FROM pg_catalog.pg_constraint WHERE contype = 'f' AND "
@@ -108,12 +123,13 @@ static const char others_sql[] =
     "pg_catalog.pg_depend d WHERE d.objid = o.oid AND d.classid = "
     "'pg_catalog.pg_operator'::pg_catalog.regclass AND d.deptype = 'e') FROM "
     "pg_catalog.pg_operator o JOIN pg_catalog.pg_namespace n ON n.oid = o.oprnamespace WHERE "
-    "n.nspname <> 'pg_catalog') x GROUP BY s, f;"
+    "n.nspname <> 'pg_catalog') x GROUP BY s, f;";
+static const char calls_sql[] =
     /* the server's own functions stand in no pg_depend, so they are read off the query's tree; its
      * own operators are of no consequence */
     "SELECT DISTINCT 'c', w.ev_class, n.nspname, p.proname FROM pg_catalog.pg_rewrite w JOIN "
     "pg_catalog.pg_class v ON v.oid = w.ev_class CROSS JOIN LATERAL "
-    "pg_catalog.regexp_matches(w.ev_action::pg_catalog.text, "
+    "pg_catalog.regexp_matches(" VIEW_TREE ", "
     "':(funcid|opfuncid|aggfnoid|winfnoid) (\\d+)', 'g') m JOIN pg_catalog.pg_proc p ON p.oid = "
     "m[2]::pg_catalog.oid JOIN pg_catalog.pg_namespace n ON n.oid = p.pronamespace WHERE "
     "v.relkind IN ('v', 'm') AND w.ev_class >= 16384 AND (m[1] <> 'opfuncid' OR n.nspname <> "
@@ -205,6 +221,7 @@ void db_catalogue_ask(bool whole, sp_buf *out)
         sp_buf_text(out, db_dangers_sql);
         sp_buf_text(out, relations_sql);
         sp_buf_text(out, others_sql);
+        sp_buf_text(out, calls_sql);
         sp_buf_text(out, marks_sql);
         sp_buf_text(out, casts_sql);
     }
@@ -267,7 +284,7 @@ static bool is_extension_telling(sp_span name)
     return false;
 }
 
-enum { ROW_VALUES = 12 };
+enum { ROW_VALUES = 13 };
 
 static sp_err add_relation(db_catalogue *c, const sp_span *v)
 {
@@ -275,9 +292,9 @@ static sp_err add_relation(db_catalogue *c, const sp_span *v)
     if (oid != c->last_oid) {
         bool is_system = is_true(v[6]) || is_extension_telling(v[3]);
         bool tells = is_telling(v[3]) || is_extension_telling(v[3]);
-        uint32_t flags = (is_true(v[5]) ? SP_SQL_REL_RULES : 0) |
-                         (is_system ? SP_SQL_REL_SYSTEM : 0) |
-                         (is_system && tells ? SP_SQL_REL_TELLING : 0);
+        uint32_t flags =
+            (is_true(v[5]) ? SP_SQL_REL_RULES : 0) | (is_true(v[12]) ? SP_SQL_REL_OPAQUE : 0) |
+            (is_system ? SP_SQL_REL_SYSTEM : 0) | (is_system && tells ? SP_SQL_REL_TELLING : 0);
         TRY(sp_sql_catalogue_relation(c->next_one, v[2], v[3], oid,
                                       v[4].len > 0 ? (char)v[4].ptr[0] : '?', flags,
                                       &c->last_index));

@@ -30,7 +30,7 @@ enum {
     SP_SQL_REL_TELLING = 1U << 1,  /* a system relation that tells values or secrets */
     SP_SQL_REL_RULES = 1U << 2,    /* has rules that are not a view's own */
     SP_SQL_REL_TRIGGERS = 1U << 3, /* has triggers of users for each row */
-    SP_SQL_REL_OPAQUE = 1U << 4,   /* a view whose sources are not known: everything is masked */
+    SP_SQL_REL_OPAQUE = 1U << 4,   /* a view whose query nobody has taken apart */
     SP_SQL_REL_TAGGED = 1U << 5,   /* bound: it, a column of it, or what it reads carries tags */
     SP_SQL_REL_NEAR = 1U << 6,     /* bound: what is done to it reaches something tagged */
     SP_SQL_REL_TELLS = 1U << 7,    /* finished: values of tables may be seen in it: TELLING, or a

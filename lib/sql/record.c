@@ -315,7 +315,8 @@ void record_known(walker *w, uint32_t index, sp_action action, uint16_t flags)
         return;
     }
     bool changes = action == SP_ACTION_WRITE || action == SP_ACTION_DESTROY;
-    if (changes && (relation->flags & SP_SQL_REL_RULES) != 0) {
+    if ((changes && (relation->flags & SP_SQL_REL_RULES) != 0) ||
+        (is_of_rows(action, flags) && (relation->flags & SP_SQL_REL_OPAQUE) != 0)) {
         record_opaque(w, SP_SQL_RELATION, relation->schema, relation->name);
     }
     record_calls(w, relation, action, flags);

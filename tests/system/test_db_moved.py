@@ -82,6 +82,26 @@ def test_a_locked_table_hides_its_views_only(gate):
         other.cursor().execute("DROP VIEW of_others")
 
 
+def test_a_view_too_long_to_be_taken_apart_holds_nobody_up(gate):
+    """Tens of megabytes of a query's tree: nobody knows what such a view reads, so whoever may not do everything may not use it."""
+    ones = ",".join("1" for _ in range(480000))
+    with contextlib.closing(gate.connect("dora")) as dora, contextlib.closing(gate.connect("anna")) as anna:
+        dora.autocommit = anna.autocommit = True
+        for n in range(3):
+            dora.cursor().execute(f"CREATE VIEW heavy{n} AS SELECT id FROM orders WHERE id IN ({ones})")
+            began = time.monotonic()
+            assert one_of(anna, "SELECT count(*) FROM orders") == 200
+            assert time.monotonic() - began < 4
+        dora.cursor().execute("CREATE VIEW above AS SELECT id FROM heavy0")
+        for name in ("heavy0", "above"):
+            with pytest.raises(psycopg2.Error) as what:
+                one_of(anna, f"SELECT count(*) FROM {name}")
+            assert what.value.pgcode == "42501"
+            assert one_of(dora, f"SELECT count(*) FROM {name}") == 1
+        dora.cursor().execute("DROP VIEW heavy0, heavy1, heavy2, above")
+        assert one_of(anna, "SELECT count(*) FROM orders") == 200
+
+
 def test_another_search_path_is_another_database(gate):
     with contextlib.closing(gate.connect("dora")) as dora:
         assert one_of(dora, "SHOW search_path") == '"public"'

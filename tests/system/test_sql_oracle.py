@@ -40,10 +40,11 @@ def gate_sql():
     def text(piece):
         return "".join(json.loads(f'"{one}"') for one in re.findall(r'"((?:[^"\\]|\\.)*)"', piece))
 
-    pieces = re.findall(r"static const char (?:relations|others|marks|casts)_sql\[\] =(.*?);\n", source, re.S)
-    assert len(pieces) == 4
+    pieces = re.findall(r"static const char (?:relations|others|calls|marks|casts)_sql\[\] =(.*?);\n", source, re.S)
+    assert len(pieces) == 5
     trigger = re.search(r'#define OF_USERS (".*")', source)[1]
     reading = text("".join(pieces).replace("LOCKED", '"(\'{}\'::pg_catalog.oid[])"')  # nobody locks anything
+                   .replace("HEAVY", '"(\'{}\'::pg_catalog.oid[])"').replace("VIEW_TREE", '"w.ev_action::pg_catalog.text"')
                    .replace("OF_USERS", trigger))
     return ["BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"] + [one for one in reading.split(";") if one.strip()]
 
@@ -64,7 +65,7 @@ class Judge:
                 for row in cursor.fetchall() if cursor.description else []:
                     if row[0] == "r":
                         telling = row[6] and row[3] in TELLING
-                        self.tell("r", *row[1:], telling)
+                        self.tell("r", *row[1:12], telling)
                     else:
                         self.tell(row[0], *row[1:])
         self.tell("index")

@@ -295,6 +295,63 @@ static void add_temporary(const asking *a, db_ruling *ruling, const sp_sql_judge
     }
 }
 
+/* ---- rows under a limit that go elsewhere ---- */
+
+static bool is_limited(const sp_decision *decision)
+{
+    return decision->verdict != SP_VERDICT_DENY && (decision->must & SP_MUST_LIMIT) != 0;
+}
+
+/* Puts rows where they last, and of which policy says something else than of that part. */
+static bool fills_other(const asking *a, const sp_sql_judgement *judgement, uint32_t part)
+{
+    const sp_sql_catalogue *now = a->catalogue->now;
+    for (uint32_t i = 0; i < judgement->use_count; i++) {
+        const sp_sql_use *use = &judgement->uses[i];
+        const sp_sql_relation *known =
+            use->relation == SP_NONE ? NULL : sp_sql_catalogue_at(now, use->relation);
+        bool is_named = (use->flags & (SP_SQL_USE_IMPLIED | SP_SQL_USE_BECOMES)) == 0;
+        bool writes = use->kind == SP_SQL_RELATION && use->action == SP_ACTION_WRITE && is_named &&
+                      (known == NULL || known->kind != 'S');
+        bool makes = (use->flags & SP_SQL_USE_MAKES) != 0;
+        uint32_t to = known != NULL ? known->bound.part : part_of(a, schema_of(a, use), use->name);
+        if ((writes || makes) && to != part) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Nobody counts them there: as with masks, who may not have all of them may not put them there. */
+static void add_carried(const asking *a, db_ruling *ruling, const sp_sql_judgement *judgement)
+{
+    const db_drawn *drawn = &db_session_judge(a->session)->drawn;
+    for (uint32_t i = 0; i < judgement->use_count; i++) {
+        sp_sql_use use = judgement->uses[i];
+        if (use.kind != SP_SQL_RELATION || use.action != SP_ACTION_READ) {
+            continue;
+        }
+        sp_decision read = about_use(a, &use);
+        uint32_t part = use.relation == SP_NONE
+                            ? SP_NONE
+                            : sp_sql_catalogue_at(a->catalogue->now, use.relation)->bound.part;
+        if (is_limited(&read) && fills_other(a, judgement, part)) {
+            use.action = SP_ACTION_EXPORT;
+            sp_decision carried = about_use(a, &use);
+            join(ruling, a->policy, &carried, &use);
+        }
+    }
+    sp_decision limit = {.verdict = SP_VERDICT_ALLOW};
+    db_drawn_limit(drawn, &limit);
+    if (is_limited(&limit) && (judgement->flags & SP_SQL_READS_TEMP) != 0 &&
+        fills_other(a, judgement, SP_NONE - 1)) {
+        const sp_sql_use use = {
+            .action = SP_ACTION_EXPORT, .kind = SP_SQL_DATABASE, .relation = SP_NONE};
+        sp_decision carried = about_whole(a, SP_ACTION_EXPORT, SP_SPAN_EMPTY);
+        join(ruling, a->policy, &carried, &use);
+    }
+}
+
 static uint8_t marks_of(const sp_sql_use *use)
 {
     const uint16_t how =
@@ -343,6 +400,7 @@ void db_ruling_add(db_ruling *ruling, const db_session *session, const db_catalo
         ruling->by_key |= judgement->statements[i].by_key;
     }
     add_temporary(&a, ruling, judgement);
+    add_carried(&a, ruling, judgement);
 }
 
 /* ---- told to people ---- */

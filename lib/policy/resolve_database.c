@@ -3,6 +3,7 @@
  * OWNS nothing. PROCESS core, cli. TRUST documents passed the schema; hosts and names are checked
  * here, because a gate connects and compares by them. SPEC docs/POLICY.md.
  */
+#include "lib/policy/database.h"
 #include "lib/policy/schema.h"
 #include "lib/policy/set.h"
 
@@ -267,6 +268,12 @@ static sp_err put_relation(const resolving *r, const doc_relation *doc)
     TRY(set_tag_bits(r->c, r->file, &doc->tags, &told.tags));
     if (doc->mask != 0 && doc->columns.count == 0 && (told.tags | r->resource->tags) == 0) {
         set_error(r->c, &doc->place, "a mask without a tag is never used: give the table tags");
+    }
+    bool opens_kept = sp_span_starts(told.schema, SP_SPAN_LIT(SP_DATABASE_KEPT));
+    if (opens_kept && (told.tags | r->resource->tags) == 0) {
+        sp_diags_add(r->c->diags, SP_DIAG_WARNING, r->file, doc->place.line, doc->place.column,
+                     "rows that were kept have no tags of the tables that they were of: without "
+                     "tags here, what was masked is shown in clear");
     }
     uint8_t class_level = told.class_level;
     uint64_t tags = told.tags;

@@ -228,6 +228,11 @@ static void kept_rows_are_closed_until_they_are_named(void **state)
         assert_int_equal(
             sp_policy_database_whole(view, &q, SP_SPAN_LIT("orders"), sp_span_cstr(SCHEMA)).verdict,
             SP_VERDICT_ALLOW); /* DROP SCHEMA is what it is elsewhere */
+        static const char *const tags[] = {"", ", tags: [personal-info]"};
+        for (size_t i = 0; i < SP_COUNT(tags); i++) {
+            snprintf(text, sizeof(text), ROLES ORDERS "    - { schema: %s%s }\n", SCHEMA, tags[i]);
+            assert_int_equal(help_warns(text, "what was masked is shown in clear"), i == 0);
+        }
     }
 }
 

@@ -131,8 +131,12 @@ def test_by_api(gate, dora):
                         connection.cursor().execute(text)
                 assert refused.value.pgcode in ("42501", "42P01"), (who, text, refused.value)
     gate.sql(f'CREATE VIEW public.peek AS SELECT * FROM {table}; GRANT USAGE ON SCHEMA {schema} TO op_all; GRANT SELECT ON {table} TO op_all')
-    with gate.connect("ada") as connection:
-        wait_for("the catalogue", 20, lambda: refused_word(connection, "SELECT phone FROM peek") == "42501")
+    gate.sql(f"CREATE TABLE public.heir () INHERITS ({table})", "CREATE TABLE public.whole (id int, name text, phone text, id_number text, email text, note text)", f"ALTER TABLE {table} INHERIT public.whole",
+             "GRANT SELECT ON peek, heir, whole TO op_all")
+    for who in ("ada", "lena"):
+        with gate.connect(who) as connection:
+            for name in ("peek", "heir", "whole"):
+                wait_for("the catalogue", 20, lambda: refused_word(connection, f"SELECT phone FROM {name}") == "42501")
 
     files = gate.office.people["sam"].get("/admin/policy/documents")["files"]
     text = files[0]["text"]
@@ -149,7 +153,7 @@ def test_by_api(gate, dora):
         cursor = connection.cursor()
         cursor.execute(f"SELECT phone FROM {table}")
         assert len(cursor.fetchall()) == before[0][0]
-    gate.sql("DROP VIEW public.peek", f"DROP SCHEMA {schema} CASCADE")
+    gate.sql("DROP VIEW public.peek", f"DROP SCHEMA {schema} CASCADE", "DROP TABLE public.whole")
 
 
 def refused_word(connection, text):

@@ -279,7 +279,7 @@ function Keeps() {
       <ListTable list={list} label={words.keeps} keyOf={(k) => k.id} empty={null}
         columns={[
           { key: "what", label: words.what, kind: "main", render: (k) => <span class="event-title"><code class="plain">{headOf(k.statement)}</code><small class="muted block">{[k.resource, k.database].filter(Boolean).join("/")} · {k.asker}</small></span> },
-          { key: "state", label: words.state, render: (k) => <><Badge tone={KEEP_TONES[k.state]}>{words.keepStates[k.state]}</Badge><Beside keep={k} /></> },
+          { key: "state", label: words.state, render: (k) => <div><Badge tone={KEEP_TONES[k.state]}>{words.keepStates[k.state]}</Badge><Beside keep={k} /></div> },
           { key: "size", label: words.size, render: (k) => bytesText(k.bytes) },
           { key: "until", label: words.until, render: (k) => <Time at={k.expires_at} /> },
           { key: "undo", label: t().common.actions, kind: "actions", render: (k) => k.state === "undoing" || k.state === "gone" || k.beside?.state === "under-way" ? null : (

@@ -290,8 +290,6 @@ static void walk_rule(walker *w, const RuleStmt *rule)
     const uint32_t temporary = SP_SQL_FILLS_TEMP | SP_SQL_READS_TEMP;
     if (rule->event == CMD_SELECT) {
         walk_fault(w, SP_SQL_FORBIDDEN, "CREATE RULE ... ON SELECT, which makes a view of a table");
-    } else if (may_be_temporary(w, rule->relation)) {
-        walk_fault(w, SP_SQL_FORBIDDEN, "CREATE RULE on a temporary table");
     }
     record_relation(w, rule->relation, SP_ACTION_ADMINISTER, 0);
     record_relation(w, rule->relation, SP_ACTION_READ, 0);
@@ -303,7 +301,8 @@ static void walk_rule(walker *w, const RuleStmt *rule)
     walk_list(w, rule->actions);
     w->is_aliased = false;
     if ((w->statement->flags & temporary) != 0) {
-        walk_fault(w, SP_SQL_FORBIDDEN, "CREATE RULE with a temporary table in what it does");
+        walk_fault(w, SP_SQL_FORBIDDEN,
+                   "CREATE RULE on a temporary table, or with one in what it does");
     }
     record_other(w, text_of(rule->relation->relname));
 }

@@ -226,6 +226,11 @@ static void test_sequences(void **state)
         {"CREATE OR REPLACE TRIGGER t BEFORE UPDATE ON orders FOR EACH ROW EXECUTE FUNCTION "
          "suppress_redundant_updates_trigger()",
          "administer orders"},
+        {"CREATE RULE r AS ON INSERT TO wares WHERE EXISTS (TABLE customers) DO ALSO NOTHING",
+         "administer wares; read wares; read customers"},
+        /* what changes its rows now may do anything */
+        {"CREATE RULE r AS ON INSERT TO wares DO ALSO NOTHING; INSERT INTO wares VALUES (1)",
+         "administer wares; write wares; write wares; read wares"},
         {"CREATE OR REPLACE RULE r AS ON DELETE TO orders DO ALSO NOTHING",
          "administer orders; read orders"},
         {"CREATE TRIGGER t BEFORE UPDATE ON orders FOR EACH ROW EXECUTE FUNCTION "

@@ -379,7 +379,8 @@ def test_what_was_granted_comes_back(gate):
             assert time.monotonic() - began > 3.5
             answer = other.ask("SELECT id FROM orders LIMIT 40")
         assert rows_of(answer) == 40, "it waited for them"
-        assert wait_for("what was carried off", 10, lambda: used_today(gate, "daily-5") == 3 + rows_of(found) + 40), found
+        # what the gate had read of the server's answer counts, whether its client was still there or not
+        assert wait_for("what was carried off", 10, lambda: used_today(gate, "daily-5") - 3 - 40 in range(rows_of(found), 4)), found
 
 
 def test_who_waits_for_the_day_can_cancel(gate):
@@ -459,7 +460,8 @@ def test_what_does_not_run_for_want_of_a_name_holds_nothing(gate):
             raw.send(*[parse("SELECT 1", name=f"n{i}") for i in range(start, start + 512)], SYNC)
             assert codes_of(raw.until("Z")) == []
         raw.ask("BEGIN")
-        assert codes_of(raw.ask("DECLARE x CURSOR FOR SELECT id FROM orders; FETCH 1 FROM x")) == ["53200"]
+        found = raw.ask("DECLARE x CURSOR FOR SELECT id FROM orders; FETCH 1 FROM x")
+        assert codes_of(found) == ["53400"] and b"too many prepared statements and cursors are open" in found[0][1]
         raw.ask("ROLLBACK")
         assert wait_for("what was granted", 6, lambda: rows_of(raw.ask("SELECT id FROM orders LIMIT 50"))) == 50
 

@@ -15,7 +15,7 @@ enum {
     SMALL_MAX_BYTES =
         10000 - 4,              /* Describe, Execute, Close, Sync, CopyFail: as the server has it */
     CALL_MAX_BYTES = 64 * 1024, /* FunctionCall */
-    CARRY_MAX_BYTES = DB_STATEMENT_MAX_BYTES + DB_CHUNK_BYTES + 64
+    CARRY_MAX_BYTES = DB_STATEMENT_MAX_BYTES + DB_RECEIVE_MAX_BYTES + 64
 };
 
 typedef enum { TOOK, MORE, STOP } step;
@@ -547,8 +547,8 @@ db_rest db_pump_front_rest(db_session *session)
     }
     carry->max_bytes = CARRY_MAX_BYTES;
     sp_err err = session->front_read ? sp_fail(SP_ECLOSED) : sp_ok();
-    while (!sp_failed(err) && carry->len + DB_CHUNK_BYTES <= CARRY_MAX_BYTES &&
-           db_share_fits(session, DB_CHUNK_BYTES)) {
+    while (!sp_failed(err) && carry->len + DB_RECEIVE_MAX_BYTES <= CARRY_MAX_BYTES &&
+           db_share_fits(session, DB_RECEIVE_MAX_BYTES)) {
         sp_span bytes = SP_SPAN_EMPTY;
         err = db_stream_receive(&session->front, &bytes);
         sp_buf_span(carry, bytes);

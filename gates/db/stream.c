@@ -15,8 +15,6 @@
 
 #define STREAM_OF(pointer) ((db_stream *)(void *)((char *)(pointer)-offsetof(db_stream, watch)))
 
-enum { PLAIN_BYTES = DB_CHUNK_BYTES + 32 * 1024 }; /* a chunk, and a record begun before it */
-
 static struct {
     sp_loop *loop;
     uint8_t *wire;  /* as received */
@@ -63,7 +61,7 @@ sp_err db_stream_prepare(sp_loop *loop)
     here.loop = loop;
     here.sealed = sp_buf_make(DB_STREAM_OUT_MAX_BYTES * 2);
     TRY(sp_alloc(1, DB_CHUNK_BYTES, &here.wire));
-    TRY(sp_alloc(1, PLAIN_BYTES, &here.plain));
+    TRY(sp_alloc(1, DB_RECEIVE_MAX_BYTES, &here.plain));
     BIO_METHOD *method = BIO_meth_new(BIO_get_new_index() | BIO_TYPE_SOURCE_SINK, "worker");
     if (method == NULL || BIO_meth_set_read_ex(method, bio_read) != 1 ||
         BIO_meth_set_write_ex(method, bio_write) != 1 || BIO_meth_set_ctrl(method, bio_ctrl) != 1) {
@@ -225,7 +223,7 @@ static sp_err decipher(db_stream *stream, sp_span *ret_bytes)
     sp_err err = sp_ok();
     do {
         size_t len = 0;
-        int result = SSL_read_ex(stream->ssl, here.plain + got, PLAIN_BYTES - got, &len);
+        int result = SSL_read_ex(stream->ssl, here.plain + got, DB_RECEIVE_MAX_BYTES - got, &len);
         if (result != 1) {
             err = tls_trouble(stream, result);
             break;

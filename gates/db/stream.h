@@ -21,7 +21,11 @@
 
 #include <openssl/ssl.h>
 
-enum { DB_CHUNK_BYTES = 128 * 1024, DB_STREAM_OUT_MAX_BYTES = 96 << 20 };
+enum {
+    DB_CHUNK_BYTES = 128 * 1024,
+    DB_RECEIVE_MAX_BYTES = DB_CHUNK_BYTES + 32 * 1024, /* a chunk, and a record begun before it */
+    DB_STREAM_OUT_MAX_BYTES = 96 << 20
+};
 
 typedef struct db_stream db_stream;
 struct db_stream {
@@ -48,8 +52,8 @@ static inline bool db_stream_may_bring(const db_stream *stream)
 }
 bool db_stream_is_open(const db_stream *stream);
 
-/* At least one byte, valid until the next receive. SP_EAGAIN: not now. SP_ECLOSED: the end.
- * SP_EINVALID: broken TLS. */
+/* At least one byte and no more than DB_RECEIVE_MAX_BYTES, valid until the next receive. SP_EAGAIN:
+ * not now. SP_ECLOSED: the end. SP_EINVALID: broken TLS. */
 SP_MUST sp_err db_stream_receive(db_stream *stream, sp_span *ret_bytes);
 /* All of it: what does not go now waits in `out`. SP_ECLOSED, SP_ELIMIT. */
 SP_MUST sp_err db_stream_send(db_stream *stream, sp_span bytes);

@@ -4,6 +4,7 @@
 import contextlib
 import os
 import select
+import signal
 import socket
 import struct
 import subprocess
@@ -518,3 +519,44 @@ def test_a_driver_of_libpq_is_enough(db):
     done = subprocess.run(["psql", "-X", "-At", "-c", "SELECT current_user, session_user"], capture_output=True, text=True,
                           env=db.environment("lin"), check=True)
     assert done.stdout == "op_dba|op_dba\n"
+
+
+def test_the_longest_text_has_room_for_what_comes_with_its_end(db):
+    """All of it but a byte is there, and the beginning of a TLS record; the rest of that comes with as much as is read at once."""
+    held, holds, lines = bytearray(), threading.Event(), []
+
+    def pass_on(take, give):
+        with contextlib.suppress(OSError):
+            while data := take.recv(65536):
+                held.extend(data) if holds.is_set() and take is lines[0] else give.sendall(data)
+
+    def accept(front):
+        lines.append(front.accept()[0])
+        lines.append(socket.create_connection(("127.0.0.1", db.port)))
+        for one, other in (lines, reversed(lines)):
+            threading.Thread(target=pass_on, args=(one, other), daemon=True).start()
+
+    with socket.create_server(("127.0.0.1", 0)) as front:
+        threading.Thread(target=accept, args=(front,), daemon=True).start()
+        with contextlib.closing(Raw(front.getsockname()[1])) as one:
+            assert one.log_in("lin", "orders-db", db.password("lin"))[-1] == ("Z", b"I")
+            longest = query("SELECT 1 /*" + "x" * ((1 << 20) - len("SELECT 1 /**/\0")) + "*/")
+            one.send(longest[:-1])
+            time.sleep(1)
+            holds.set()
+            one.send(longest[-1:], query("SELECT 2 /*" + "y" * 147000 + "*/"))  # nine records
+            wait_for("all of it", 5, lambda: len(held) > 147000 + 9 * 16)
+            lines[1].sendall(held[:16400])
+            time.sleep(0.5)
+            for worker in db.workers():
+                os.kill(worker, signal.SIGSTOP)
+            rest = threading.Thread(target=lines[1].sendall, args=(bytes(held[16400:]),))
+            rest.start()
+            time.sleep(0.5)
+            for worker in db.workers():
+                os.kill(worker, signal.SIGCONT)
+            rest.join()
+            for number in (b"1", b"2"):
+                assert one.until("Z")[1:] == [("D", b"\0\1\0\0\0\1" + number), ("C", b"SELECT 1\0"), ("Z", b"I")]
+        for line in lines:
+            line.close()

@@ -235,14 +235,6 @@ static bool may_be_planned(db_session *session, const db_named *from, db_refusal
     return false;
 }
 
-static void refuse_unread(db_verdict verdict, sp_span statement, db_refusal *refusal)
-{
-    if (verdict == DB_REFUSE) {
-        db_refuse(refusal, "0A000", SP_REASON_UNPARSED,
-                  "what \"%.*s\" runs cannot be read any more", SP_SPAN_ARG(statement));
-    }
-}
-
 db_verdict db_texts_bind(db_session *session, const sp_pg_msg *msg, db_flight *flight,
                          db_refusal *refusal)
 {
@@ -276,9 +268,8 @@ db_verdict db_texts_bind(db_session *session, const sp_pg_msg *msg, db_flight *f
         return DB_REFUSE;
     }
     sp_hash met;
-    db_verdict meets = db_means_meet(session, from->text, &met);
+    db_verdict meets = db_means_meet(session, from->text, statement, &met, refusal);
     if (meets != DB_PASS) {
-        refuse_unread(meets, statement, refusal);
         return meets;
     }
     db_note *note = NULL;

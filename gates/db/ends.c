@@ -205,9 +205,6 @@ static void forget_temps(db_judge *judge, const sp_sql_statement *statement, uin
 
 static void forget_older(db_judge *judge, const sp_sql_statement *statement, uint64_t before)
 {
-    if ((statement->temps & SP_SQL_TEMP_MAYBE_OLDER) != 0) {
-        return; /* it is what there is */
-    }
     db_named_kind kind = (statement->flags & SP_SQL_IS_DECLARE) != 0   ? DB_NAMED_PORTAL
                          : (statement->flags & SP_SQL_IS_PREPARE) != 0 ? DB_NAMED_PREPARED
                                                                        : DB_NAMED_TEMP;
@@ -243,14 +240,12 @@ static void follow(db_judge *judge, const db_note *note, bool commits)
 }
 
 /* Some of it may have run. */
-static void doubt(db_judge *judge, const db_note *note, const db_end *end)
+static void doubt(db_judge *judge, const db_note *note)
 {
     const sp_sql_judgement *judgement = note->names->judgement;
     for (uint32_t i = 0; i < judgement->statement_count; i++) {
         forget_ended(judge, &judgement->statements[i], note->number);
-        if (!db_temps_are_back(note, end)) {
-            forget_temps(judge, &judgement->statements[i], note->number);
-        }
+        forget_temps(judge, &judgement->statements[i], note->number);
         if ((judgement->statements[i].flags & MAKES) != 0) {
             forget_older(judge, &judgement->statements[i], note->number);
         }
@@ -287,7 +282,7 @@ static void end_text(db_judge *judge, const db_note *note, const db_end *end, bo
     }
     db_names_settle(&judge->names, note->number, note->made_last, false);
     if (end->how != DB_END_SKIPPED && !did_nothing(note, end)) {
-        doubt(judge, note, end);
+        doubt(judge, note);
     }
 }
 

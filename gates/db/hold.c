@@ -16,6 +16,9 @@
  * waiting. The timeouts of idle sessions count from ReadyForQuery until the next message: a Close
  * of a portal that nobody has is that message, behind SHOW ALL and behind the locks.
  *
+ * What else has to be known before a statement runs is asked in front of it on the same connection
+ * (temps.c): nothing lies between the answer and the statement.
+ *
  * A statement by itself whose answer may be refused for its size gets such a transaction too
  * (whole.c), without locks. What the server answers to us is swallowed (DB_FLIGHT_OURS). A
  * statement that cannot run in a transaction, or names nothing to lock, is not held, and approvers
@@ -233,6 +236,14 @@ static sp_err send_pipelined(db_session *session, sp_span text, sp_buf *out)
     return sp_ok();
 }
 
+static sp_err add_sync(db_session *session, sp_buf *out)
+{
+    const db_flight sync = {
+        .type = 'S', .flags = DB_FLIGHT_OURS, .word = db_judge_ours(session, 'S')};
+    sp_pg_empty_write(out, 'S');
+    return db_flights_add(session, &sync);
+}
+
 /* A message, after which the session is not idle before another ReadyForQuery. */
 static sp_err close_alone(db_session *session, sp_buf *out)
 {
@@ -240,6 +251,21 @@ static sp_err close_alone(db_session *session, sp_buf *out)
     close_write(out, 'P');
     sp_pg_empty_write(out, 'H');
     return db_flights_add(session, &flight);
+}
+
+/* By a statement with a name, and no Query: what the client has without a name stays. */
+sp_err db_hold_ask(db_session *session, sp_span text)
+{
+    auto_buf sp_buf out = sp_buf_make(text.len + 1024);
+    session->hold_wraps = false;
+    session->hold_state[0] = '\0';
+    TRY(send_pipelined(session, text, &out));
+    if (!session->is_unsynced) {
+        TRY(add_sync(session, &out));
+    }
+    TRY(sp_buf_error(&out));
+    session->hold = DB_HOLD_ASKED;
+    return db_stream_send(&session->back->stream, sp_buf_borrow(&out));
 }
 
 sp_err db_hold_clocks(db_session *session)
@@ -315,6 +341,7 @@ static void end_asked(db_session *session, bool good, db_hold then)
 {
     session->hold = then;
     db_pending_held(session, good);
+    db_temps_told(session, good);
 }
 
 /* All that was asked is answered. */
@@ -354,15 +381,15 @@ static bool on_error(db_session *session, bool is_alone)
 {
     auto_buf sp_buf out = sp_buf_make(16);
     db_flights_fail(session);
+    if (session->flights.count > 0) {
+        return true; /* ours is on its way */
+    }
     if (!is_alone) {
         end_asked(session, false, DB_HOLD_FAILED);
         return true;
     }
-    const db_flight sync = {
-        .type = 'S', .flags = DB_FLIGHT_OURS, .word = db_judge_ours(session, 'S')};
     session->skipping = false;
-    sp_pg_empty_write(&out, 'S');
-    return !sp_failed(sp_buf_error(&out)) && !sp_failed(db_flights_add(session, &sync)) &&
+    return !sp_failed(add_sync(session, &out)) && !sp_failed(sp_buf_error(&out)) &&
            !sp_failed(db_stream_send(&session->back->stream, sp_buf_borrow(&out)));
 }
 
@@ -396,8 +423,10 @@ bool db_hold_answer(db_session *session, const sp_pg_msg *msg)
         return session->hold != DB_HOLD_ASKED || session->flights.count > 0 || is_over(session);
     case 'T':
         return true;
-    case 'D': /* of SHOW ALL */
-        db_estimate_setting(session, msg->body);
+    case 'D':
+        if (!db_temps_tell(session, msg->body)) {
+            db_estimate_setting(session, msg->body); /* of SHOW ALL */
+        }
         return true;
     default:
         return false; /* what we send answers nothing else */

@@ -341,13 +341,13 @@ db_verdict db_judge_again(db_session *session, db_refusal *refusal)
 /* ---- messages ---- */
 
 static db_verdict judge_message(db_session *session, const sp_pg_msg *msg, db_flight *flight,
-                                db_refusal *refusal)
+                                sp_buf *out, db_refusal *refusal)
 {
     switch (msg->type) {
     case 'Q':
-        return db_texts_query(session, msg, flight, refusal);
+        return db_texts_query(session, msg, flight, out, refusal);
     case 'P':
-        return db_texts_parse(session, msg, flight, refusal);
+        return db_texts_parse(session, msg, flight, out, refusal);
     case 'B':
         return db_texts_bind(session, msg, flight, refusal);
     case 'D':
@@ -365,6 +365,22 @@ static db_verdict judge_message(db_session *session, const sp_pg_msg *msg, db_fl
     }
 }
 
+/* What stands there runs, or nothing. */
+static db_verdict judge_instead(db_session *session, sp_buf *out, db_flight *flight,
+                                db_refusal *refusal)
+{
+    sp_span whole = sp_buf_borrow(out);
+    sp_span body = sp_span_slice(whole, SP_PG_HEAD_BYTES, whole.len);
+    if (sp_failed(sp_buf_error(out))) {
+        db_refuse(refusal, "53200", SP_REASON_LIMIT, "the gate has no memory left");
+        return DB_REFUSE;
+    }
+    const sp_pg_msg msg = {
+        .type = whole.ptr[0], .whole = true, .body_len = (uint32_t)body.len, .body = body};
+    db_verdict verdict = judge_message(session, &msg, flight, NULL, refusal);
+    return verdict == DB_PASS ? DB_REPLACE : verdict;
+}
+
 static uint32_t next_name(const db_judge *judge)
 {
     return (uint32_t)(judge->names.numbers + 1);
@@ -377,6 +393,7 @@ static void end_message(db_session *session)
     db_judge *judge = db_session_judge(session);
     judge->look_us = judge->lock_us = 0;
     judge->look_is_over = false;
+    judge->asked = DB_ASKED_NOT;
     db_spend_gone(session);
     db_estimate_forget(session);
     db_pending_reset(&judge->pending);
@@ -385,7 +402,6 @@ static void end_message(db_session *session)
 db_verdict db_judge_front(db_session *session, const sp_pg_msg *msg, db_flight *flight, sp_buf *out,
                           db_refusal *refusal)
 {
-    (void)out;
     /* core's push may be on its way, or core died before it: the word in memory counts */
     if (sp_live_epoch(&db_here.office.live) != db_here.epoch &&
         !db_session_may_go_on(session, refusal)) {
@@ -394,7 +410,10 @@ db_verdict db_judge_front(db_session *session, const sp_pg_msg *msg, db_flight *
     if (flight != NULL) {
         flight->word = next_name(db_session_judge(session));
     }
-    db_verdict verdict = judge_message(session, msg, flight, refusal);
+    db_verdict verdict = judge_message(session, msg, flight, out, refusal);
+    if (verdict == DB_REPLACE) {
+        verdict = judge_instead(session, out, flight, refusal);
+    }
     if (verdict != DB_WAIT) {
         db_ends_sent(db_session_judge(session), msg->type, flight == NULL ? NULL : flight->note);
     }
@@ -495,6 +514,10 @@ void db_judge_end(db_session *session, db_flight *flight, const db_end *end)
 void db_judge_cancelled(db_session *session)
 {
     db_judge *judge = db_session_judge(session);
+    if (judge != NULL && judge->asked == DB_ASKED_ASKS) {
+        judge->asked = DB_ASKED_CANCELLED; /* the server is told too, and answers first */
+        return;
+    }
     if (judge != NULL && (judge->look_us != 0 || judge->lock_us != 0)) {
         judge->look_is_over = true;
         db_session_resume(session);

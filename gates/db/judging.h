@@ -174,21 +174,8 @@ bool db_ruling_waits(const db_ruling *ruling, const db_session *session);
 /* ---- drawn.c: what was put into temporary relations, which is read again with any of those ----
  */
 
-enum { DB_DRAWN_MAX = 32 };
-typedef struct {
-    bool any;
-    bool wide; /* of anything else, or of more than are kept */
-    uint8_t count;
-    uint32_t oids[DB_DRAWN_MAX];
-    uint64_t limit_rows; /* under which it was put there; 0 = none */
-    uint64_t limit_bytes;
-    uint64_t day_rows;
-    uint64_t day_bytes;
-} db_drawn;
 /* What a statement reads that runs now stands in temporary relations, if it fills any. */
 void db_drawn_keep(db_drawn *drawn, const db_ruling *ruling);
-/* Its limits hold for what reads it again. */
-void db_drawn_limit(const db_drawn *drawn, sp_decision *decision);
 
 /* ---- what hangs on flights ---- */
 
@@ -337,6 +324,9 @@ bool db_hold_can_wrap(const sp_sql_judgement *judgement);
  * the statement runs, or ReadyForQuery; nothing of this client is under way. db_pending_held()
  * follows. */
 SP_MUST sp_err db_hold_clocks(db_session *session);
+/* Asks that query in front of what waits; nothing of this client is under way. db_temps_tell(), and
+ * db_temps_told(), follow. */
+SP_MUST sp_err db_hold_ask(db_session *session, sp_span text);
 /* May a query stand before it in its pipeline, as db_hold_clocks() puts one there? */
 bool db_hold_may_follow(const db_run_ask *run);
 /* Why what it destroys cannot be held while it is kept; NULL: it can. */
@@ -541,6 +531,7 @@ struct db_judge {
                                      are */
     uint32_t temp_count;          /* DB_TEMPS_MAX: there may be more */
     bool temps_renamed;           /* any name may be one of them */
+    db_asked asked;               /* which of them are, for the message that waits */
     db_drawn drawn;
     char (*codes)[DB_NAME_BYTES];  /* functions that the session made */
     uint32_t code_count;           /* DB_TEMPS_MAX: more than are kept, and so any name */
@@ -648,9 +639,10 @@ bool db_masks_find_named(db_session *session, const db_ruling *ruling, db_named_
 bool db_masks_set(db_note *note, const db_masks *masks);
 
 /* ---- means.c: what runs by a name ---- */
-/* What a text meets now, when the server makes a portal of it. DB_PASS; DB_WAIT until it is
- * certain; DB_REFUSE: it cannot be judged any more. */
-db_verdict db_means_meet(db_session *session, db_text *text, sp_hash *ret_met);
+/* What a text of that name meets now, when the server makes a portal of it. DB_PASS; DB_WAIT until
+ * it is certain; DB_REFUSE: it cannot be judged any more. */
+db_verdict db_means_meet(db_session *session, db_text *text, sp_span name, sp_hash *ret_met,
+                         db_refusal *refusal);
 /* Adds all that an Execute or Describe of the name may run, and what that speaks of. DB_PASS;
  * DB_WAIT until it is certain; DB_REFUSE: it stays uncertain, is nothing that we know, or what
  * cannot be judged (any more), runs names of names, or a bound FETCH or EXECUTE, whose rows are of
@@ -692,9 +684,10 @@ db_verdict db_sure_of_names(db_session *session, const sp_sql_judgement *judgeme
                             db_refusal *refusal);
 
 /* ---- texts.c: messages that carry or run SQL ---- */
-db_verdict db_texts_query(db_session *session, const sp_pg_msg *msg, db_flight *flight,
+/* DB_REPLACE: what was written to *out is to be judged instead; NULL: nothing is. */
+db_verdict db_texts_query(db_session *session, const sp_pg_msg *msg, db_flight *flight, sp_buf *out,
                           db_refusal *refusal);
-db_verdict db_texts_parse(db_session *session, const sp_pg_msg *msg, db_flight *flight,
+db_verdict db_texts_parse(db_session *session, const sp_pg_msg *msg, db_flight *flight, sp_buf *out,
                           db_refusal *refusal);
 db_verdict db_texts_bind(db_session *session, const sp_pg_msg *msg, db_flight *flight,
                          db_refusal *refusal);

@@ -54,16 +54,18 @@ static const sp_hash *met_of(const db_judge *judge, db_text *text)
     return &text->met;
 }
 
-db_verdict db_means_meet(db_session *session, db_text *text, sp_hash *ret_met)
+db_verdict db_means_meet(db_session *session, db_text *text, sp_span name, sp_hash *ret_met,
+                         db_refusal *refusal)
 {
     if (!judge_again(session, text)) {
+        refuse_unread(name, refusal);
         return DB_REFUSE;
     }
-    if (db_temps_wait(session, text->known->judgement)) {
-        return DB_WAIT;
+    db_verdict temps = db_temps_sure(session, text->known->judgement, refusal);
+    if (temps == DB_PASS) {
+        *ret_met = *met_of(db_session_judge(session), text);
     }
-    *ret_met = *met_of(db_session_judge(session), text);
-    return DB_PASS;
+    return temps;
 }
 
 /* The rows of a portal are of what its names meant when it was made. */
@@ -89,8 +91,9 @@ static db_verdict add_one(db_ruling *ruling, db_session *session, db_named *name
         refuse_unread((sp_span){named->name, named->name_len}, refusal);
         return DB_REFUSE;
     }
-    if (!is_seen && db_temps_wait(session, text->known->judgement)) {
-        return DB_WAIT;
+    db_verdict temps = is_seen ? DB_PASS : db_temps_sure(session, text->known->judgement, refusal);
+    if (temps != DB_PASS) {
+        return temps;
     }
     if (!is_as_made(judge, named, refusal)) {
         return DB_REFUSE;

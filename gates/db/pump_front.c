@@ -134,17 +134,15 @@ static step judged(db_session *session, db_run *run, const sp_pg_msg *msg, sp_sp
     sp_err err = sp_ok();
     switch (verdict) {
     case DB_PASS:
-        err = msg->type == 'Q' ? guard(session, run) : sp_ok();
-        db_run_add(run, took.ptr, took.len);
+    case DB_REPLACE:
+        err = msg->type == 'Q' ? guard(session, run) : sp_buf_error(&instead);
+        if (verdict == DB_PASS) {
+            db_run_add(run, took.ptr, took.len);
+        } else {
+            db_run_put(run, sp_buf_borrow(&instead));
+        }
         if (counts && !sp_failed(err)) {
             err = db_flights_add(session, &flight);
-        }
-        break;
-    case DB_REPLACE:
-        err = sp_buf_error(&instead);
-        if (!sp_failed(err)) {
-            db_run_put(run, sp_buf_borrow(&instead));
-            err = counts ? db_flights_add(session, &flight) : sp_ok();
         }
         break;
     case DB_REFUSE:
@@ -168,7 +166,7 @@ static step judged(db_session *session, db_run *run, const sp_pg_msg *msg, sp_sp
         out_of_step(session, "the gate has no memory left for this statement");
         return STOP;
     }
-    if (verdict == DB_PASS && session->hold == DB_HOLD_HELD) {
+    if (verdict != DB_REFUSE && session->hold == DB_HOLD_HELD) {
         session->hold = DB_HOLD_RUNNING;
     }
     if (counts) {

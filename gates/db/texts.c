@@ -245,7 +245,15 @@ static bool find_masks(db_session *session, const db_ruling *ruling,
     return good;
 }
 
-db_verdict db_texts_query(db_session *session, const sp_pg_msg *msg, db_flight *flight,
+/* Who may not drop what the name could be by then is not refused: only his own is dropped. */
+static bool writes_absent(const db_ruling *ruling, const sp_sql_judgement *judgement, sp_span text,
+                          sp_buf *written)
+{
+    return ruling->decision.verdict != SP_VERDICT_ALLOW &&
+           sp_sql_write_absent(text, judgement, written) && !sp_failed(sp_buf_error(written));
+}
+
+db_verdict db_texts_query(db_session *session, const sp_pg_msg *msg, db_flight *flight, sp_buf *out,
                           db_refusal *refusal)
 {
     sp_span text;
@@ -266,8 +274,9 @@ db_verdict db_texts_query(db_session *session, const sp_pg_msg *msg, db_flight *
         }
         judgement = known->judgement;
     }
-    if (db_temps_wait(session, judgement)) {
-        return DB_WAIT;
+    db_verdict temps = db_temps_sure(session, judgement, refusal);
+    if (temps != DB_PASS) {
+        return temps;
     }
     if (!db_means_fits_text(judge, judgement, refusal)) {
         return DB_REFUSE;
@@ -281,6 +290,11 @@ db_verdict db_texts_query(db_session *session, const sp_pg_msg *msg, db_flight *
         clear == DB_PASS ? db_sure_to_run(session, judgement, flags, &ruling, refusal) : clear;
     if (sure != DB_PASS) {
         return sure;
+    }
+    auto_buf sp_buf written = sp_buf_make(DB_STATEMENT_MAX_BYTES);
+    if (out != NULL && writes_absent(&ruling, judgement, text, &written)) {
+        sp_pg_query_write(out, sp_buf_borrow(&written));
+        return DB_REPLACE;
     }
     auto_buf sp_buf hidden = sp_buf_make(SP_SQL_SHOWN_BYTES);
     sp_span shown = known != NULL ? known->shown : sp_sql_cache_shown(db_known, judgement, text);
@@ -328,7 +342,7 @@ db_verdict db_texts_query(db_session *session, const sp_pg_msg *msg, db_flight *
     return DB_PASS;
 }
 
-db_verdict db_texts_parse(db_session *session, const sp_pg_msg *msg, db_flight *flight,
+db_verdict db_texts_parse(db_session *session, const sp_pg_msg *msg, db_flight *flight, sp_buf *out,
                           db_refusal *refusal)
 {
     sp_pg_parse parse;
@@ -341,8 +355,9 @@ db_verdict db_texts_parse(db_session *session, const sp_pg_msg *msg, db_flight *
     if (judgement->fault != SP_SQL_FINE) {
         return refuse_text(session, judgement, parse.text, refusal);
     }
-    if (db_temps_wait(session, judgement)) {
-        return DB_WAIT;
+    db_verdict temps = db_temps_sure(session, judgement, refusal);
+    if (temps != DB_PASS) {
+        return temps;
     }
     db_verdict sure = db_sure_of_names(session, judgement, refusal);
     if (sure != DB_PASS) {
@@ -362,6 +377,12 @@ db_verdict db_texts_parse(db_session *session, const sp_pg_msg *msg, db_flight *
     }
     db_ruling ruling = db_ruling_none();
     db_ruling_add(&ruling, session, judge->catalogue, judgement);
+    auto_buf sp_buf written = sp_buf_make(DB_STATEMENT_MAX_BYTES);
+    if (out != NULL && writes_absent(&ruling, judgement, parse.text, &written)) {
+        parse.text = sp_buf_borrow(&written);
+        sp_pg_parse_typed_write(out, &parse);
+        return DB_REPLACE;
+    }
     db_text *text = NULL;
     if (sp_failed(keep_judged(session, parse.text, judgement, &known)) ||
         sp_failed(db_text_new(known, &text))) {
@@ -541,8 +562,9 @@ db_verdict db_texts_describe(db_session *session, const sp_pg_msg *msg, db_fligh
     }
     db_ruling ruling = db_ruling_none();
     db_verdict found = db_means_message(&ruling, session, kind, named.name, refusal);
-    if (found != DB_PASS) {
-        return found == DB_WAIT ? DB_WAIT : DB_PASS; /* it will not run, and shows nothing */
+    if (found != DB_PASS) { /* it will not run, and shows nothing */
+        bool is_skipped = judge->asked == DB_ASKED_FAILED;
+        return found == DB_REFUSE && !is_skipped ? DB_PASS : found;
     }
     auto_masks masks = {.mode = SP_SQL_MASKING_CLEAN};
     if (!db_masks_find_named(session, &ruling, kind, named.name, &masks, refusal)) {

@@ -434,6 +434,24 @@ static bool is_light(ObjectType type)
     }
 }
 
+/* Nobody but the session has anything there, whether it is known here or not. */
+static bool is_sessions_own(const DropStmt *drop, const RangeVar *name)
+{
+    bool has_rows = drop->removeType == OBJECT_TABLE || drop->removeType == OBJECT_SEQUENCE;
+    return has_rows && sp_span_eq(text_of(name->schemaname), SP_SPAN_LIT("pg_temp"));
+}
+
+static void note_absent(walker *w, const DropStmt *drop, const RangeVar *name)
+{
+    sp_span bare = text_of(name->relname);
+    bool is_one = drop->removeType == OBJECT_TABLE && drop->missing_ok &&
+                  list_length(drop->objects) == 1 && name->schemaname == NULL;
+    if (is_one && w->statement->absent.len == 0 && !walk_is_own(w, name) &&
+        !walk_is_other(w, bare) && walk_resolve(w, name, true).kind == FOUND_UNKNOWN) {
+        w->statement->absent = record_name(w, bare);
+    }
+}
+
 static void drop_relation(walker *w, const DropStmt *drop, const List *names)
 {
     RangeVar name = relation_of_names(names, 0);
@@ -444,6 +462,11 @@ static void drop_relation(walker *w, const DropStmt *drop, const List *names)
         walk_fault(w, SP_SQL_UNKNOWN, "DROP of something that has no name");
         return;
     }
+    if (is_sessions_own(drop, &name)) {
+        record_temporary(w, &name, FOUND_TEMPORARY, false);
+        return;
+    }
+    note_absent(w, drop, &name);
     /* a view has no rows: what it reads stays */
     bool has_rows = drop->removeType != OBJECT_VIEW && drop->removeType != OBJECT_INDEX;
     record_relation(w, &name, action, action == SP_ACTION_DESTROY && has_rows ? SP_SQL_USE_ALL : 0);

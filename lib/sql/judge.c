@@ -129,7 +129,7 @@ static bool is_same_statement(const sp_sql_statement *a, const sp_sql_statement 
            a->verbs == b->verbs && a->computes == b->computes && a->by_key == b->by_key &&
            a->is_typed == b->is_typed && a->query == b->query && a->offset == b->offset &&
            a->len == b->len && a->temps == b->temps && sp_span_eq(a->name, b->name) &&
-           sp_span_eq(a->ended, b->ended);
+           sp_span_eq(a->ended, b->ended) && sp_span_eq(a->absent, b->absent);
 }
 
 /* A backslash in a plain literal means something else under standard_conforming_strings off, and
@@ -257,7 +257,8 @@ size_t sp_sql_judgement_bytes(const sp_sql_judgement *judgement)
         bytes += judgement->uses[i].schema.len + judgement->uses[i].name.len;
     }
     for (uint32_t i = 0; i < judgement->statement_count; i++) {
-        bytes += judgement->statements[i].name.len + judgement->statements[i].ended.len;
+        bytes += judgement->statements[i].name.len + judgement->statements[i].ended.len +
+                 judgement->statements[i].absent.len;
     }
     return bytes;
 }
@@ -283,6 +284,7 @@ sp_err sp_sql_judgement_copy(const sp_sql_judgement *judgement, sp_sql_judgement
         statements[i] = judgement->statements[i];
         statements[i].name = copy_name(names, &len, judgement->statements[i].name);
         statements[i].ended = copy_name(names, &len, judgement->statements[i].ended);
+        statements[i].absent = copy_name(names, &len, judgement->statements[i].absent);
     }
     copy->uses = uses;
     copy->statements = statements;

@@ -113,11 +113,11 @@ enum {
 enum {
     /* CREATE_TEMP: once it has run the server has a relation of that name in this session */
     SP_SQL_TEMP_SURE = 1U << 0,
-    SP_SQL_TEMP_AT_COMMIT = 1U << 1,   /* ON COMMIT DROP */
-    SP_SQL_TEMP_FALLS = 1U << 2,       /* with what others may drop: INHERITS, OF, USING */
-    SP_SQL_TEMP_MAYBE_OLDER = 1U << 3, /* IF NOT EXISTS: it makes none where there is one */
+    /* behind its transaction nobody knows: ON COMMIT DROP, or it goes with what others may drop
+     * (INHERITS, OF, USING) */
+    SP_SQL_TEMP_PASSES = 1U << 1,
     /* what is called `ended` (empty = any) may be none any more; before what it makes */
-    SP_SQL_TEMP_ENDS = 1U << 4
+    SP_SQL_TEMP_ENDS = 1U << 2
 };
 
 /* What is done, at any depth: DELETE within WITH is one. */
@@ -147,7 +147,8 @@ typedef struct {
     uint32_t
         query; /* PREPARE, DECLARE: how far behind offset its query begins; 0 = it is neither */
     sp_span name;
-    sp_span ended; /* with SP_SQL_TEMP_ENDS */
+    sp_span ended;  /* with SP_SQL_TEMP_ENDS */
+    sp_span absent; /* DROP TABLE IF EXISTS of this name alone, which the catalogue does not have */
 } sp_sql_statement;
 
 typedef enum {
@@ -177,6 +178,10 @@ typedef struct {
  * empty for any other statement. */
 sp_span sp_sql_words_before(sp_span text, const sp_sql_statement *statement);
 sp_span sp_sql_query_of(sp_span text, const sp_sql_statement *statement);
+/* The text, where its first statements are DROP TABLE IF EXISTS of a name that the catalogue does
+ * not have: with that name in the schema of temporary relations, where nobody else has anything
+ * whatever is made meanwhile. False: it has none, and the same was written. */
+bool sp_sql_write_absent(sp_span text, const sp_sql_judgement *judgement, sp_buf *out);
 /* The SQLSTATE that says it: "42601", "0A000", "42501", "54001", "22021", "00000". */
 const char *sp_sql_fault_state(sp_sql_fault fault);
 /* SP_SQL_VERB_ of a whole message; ANY when something in it is opaque, or none of them is known. */

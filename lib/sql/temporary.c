@@ -150,7 +150,6 @@ static bool leaves_temporary(const Node *node)
     case T_RefreshMatViewStmt:
     case T_VariableSetStmt:
     case T_VariableShowStmt:
-    case T_ConstraintsSetStmt:
     case T_PrepareStmt:
     case T_ExecuteStmt:
     case T_DeallocateStmt:
@@ -164,6 +163,8 @@ static bool leaves_temporary(const Node *node)
         return true;
     case T_AlterTableStmt:
         return keeps_relations(AS(AlterTableStmt, node));
+    case T_ConstraintsSetStmt: /* else triggers run that waited */
+        return AS(ConstraintsSetStmt, node)->deferred;
     case T_DiscardStmt:
         return AS(DiscardStmt, node)->target == DISCARD_PLANS ||
                AS(DiscardStmt, node)->target == DISCARD_SEQUENCES;
@@ -193,32 +194,29 @@ static void end_by(walker *w, const Node *node)
 
 /* ---- what it makes ---- */
 
+static uint8_t made(OnCommitAction on_commit, bool falls)
+{
+    bool passes = falls || on_commit == ONCOMMIT_DROP;
+    return (uint8_t)(SP_SQL_TEMP_SURE | (passes ? SP_SQL_TEMP_PASSES : 0));
+}
+
 static uint8_t made_by_into(const IntoClause *into)
 {
-    return (uint8_t)(SP_SQL_TEMP_SURE |
-                     (into->onCommit == ONCOMMIT_DROP ? SP_SQL_TEMP_AT_COMMIT : 0) |
-                     (into->accessMethod != NULL ? SP_SQL_TEMP_FALLS : 0));
+    return made(into->onCommit, into->accessMethod != NULL);
 }
 
 static uint8_t made_by_create(const CreateStmt *create)
 {
     bool falls = create->inhRelations != NIL || create->ofTypename != NULL ||
                  create->partspec != NULL || create->accessMethod != NULL;
-    if (create->if_not_exists) {
-        return SP_SQL_TEMP_MAYBE_OLDER;
-    }
-    if (create->partbound != NULL) {
-        return 0; /* DROP of its parent drops it */
-    }
-    return (uint8_t)(SP_SQL_TEMP_SURE |
-                     (create->oncommit == ONCOMMIT_DROP ? SP_SQL_TEMP_AT_COMMIT : 0) |
-                     (falls ? SP_SQL_TEMP_FALLS : 0));
+    bool is_part = create->partbound != NULL; /* DROP of its parent drops it */
+    return create->if_not_exists || is_part ? 0 : made(create->oncommit, falls);
 }
 
 static uint8_t made_by_sequence(const CreateSeqStmt *create)
 {
     if (create->if_not_exists) {
-        return SP_SQL_TEMP_MAYBE_OLDER;
+        return 0;
     }
     for (int i = 0; i < list_length(create->options); i++) {
         if (sp_span_eq(text_of(AS(DefElem, list_nth(create->options, i))->defname),
@@ -240,9 +238,8 @@ static uint8_t made_by(const Node *node)
         return made_by_sequence(AS(CreateSeqStmt, node));
     case T_CreateTableAsStmt: {
         const CreateTableAsStmt *create = AS(CreateTableAsStmt, node);
-        return create->if_not_exists             ? SP_SQL_TEMP_MAYBE_OLDER
-               : create->objtype == OBJECT_TABLE ? made_by_into(create->into)
-                                                 : 0;
+        bool is_sure = create->objtype == OBJECT_TABLE && !create->if_not_exists;
+        return is_sure ? made_by_into(create->into) : 0;
     }
     case T_SelectStmt: {
         const IntoClause *into = into_of(AS(SelectStmt, node));
@@ -318,9 +315,8 @@ static void follow_transaction(walk_temporary *text, const TransactionStmt *stmt
 
 static void follow_made(walk_temporary *text, const sp_sql_statement *statement)
 {
-    const uint8_t ends = SP_SQL_TEMP_AT_COMMIT | SP_SQL_TEMP_FALLS;
     if (text->made_count < WALK_TEMPS_MAX) {
-        text->lasts[text->made_count] = (statement->temps & ends) == 0;
+        text->lasts[text->made_count] = (statement->temps & SP_SQL_TEMP_PASSES) == 0;
         text->made[text->made_count++] = statement->name;
     }
 }

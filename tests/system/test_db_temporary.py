@@ -8,7 +8,6 @@ lib/sql/temporary.c.
 import contextlib
 import time
 
-import psycopg2
 import pytest
 
 from dbgatelib import SCHEMA, office_of, orders_documents
@@ -195,15 +194,12 @@ def test_what_was_sent_and_not_answered_decides_nothing(gate, raw):
 
 
 def test_who_is_refused_hears_how_to_name_it(raw):
-    assert says(raw.ask(MAKES)) == [] and says(raw.ask("SELECT sweeps()")) == [] and says(raw.ask(MAKES)) == []
-    assert says(raw.ask("SELECT sweeps() WHERE false")) == []
-    refusal = next(fields(body) for kind, body in raw.ask("SELECT phone FROM soon") if kind == "E")
-    assert refusal["C"] == "42P01" and "temporary" in refusal["M"] and "pg_temp.soon" in refusal["H"]
-    assert says(raw.ask("SELECT phone FROM pg_temp.soon")) == [] and says(raw.ask("DROP TABLE pg_temp.soon")) == []
-    assert says(raw.ask(AGAIN)) == []
-    refusal = next(fields(body) for kind, body in raw.ask("SELECT phone FROM soon") if kind == "E")
-    assert refusal["C"] == "42P01" and "pg_temp.soon" in refusal["H"]
-    assert says(raw.ask("SELECT phone FROM pg_temp.soon")) == []
+    """Where nothing can be asked: what its own text may have ended."""
+    assert says(raw.ask(MAKES)) == [] and says(raw.ask("SELECT phone FROM pg_temp.soon")) == []
+    for text in (f"{MAKES}; SELECT sweeps(); SELECT phone FROM soon", "SELECT sweeps() WHERE false; SELECT phone FROM soon",
+                 f"DROP TABLE soon; {AGAIN}; SELECT phone FROM soon"):
+        refusal = next(fields(body) for kind, body in raw.ask(text) if kind == "E")
+        assert refusal["C"] == "42P01" and "temporary" in refusal["M"] and "pg_temp.soon" in refusal["H"], text
     assert says(raw.ask(f"DROP TABLE pg_temp.soon; {AGAIN}; INSERT INTO pg_temp.soon VALUES ('1'); SELECT phone FROM pg_temp.soon")) == []
 
 
@@ -268,10 +264,7 @@ def test_drivers_go_on(gate):
         one.commit()
         cursor.execute("DROP TABLE soon")
         one.rollback()
-        with pytest.raises(psycopg2.Error, match="temporary"):
-            cursor.execute("SELECT count(*) FROM soon")
-        one.rollback()
-        cursor.execute("SELECT count(*) FROM pg_temp.soon")
+        cursor.execute("SELECT count(*) FROM soon")
         assert cursor.fetchall() == [(2,)]
     done = gate.psql("atta", f"{MAKES};\n\\copy soon from stdin\n1\n2\n\\.\nSELECT count(*) FROM soon;\nDROP TABLE soon;\n", "-v", "ON_ERROR_STOP=1")
     assert (done.returncode, done.stdout.splitlines()[-2:]) == (0, ["2", "DROP TABLE"]), done.stderr

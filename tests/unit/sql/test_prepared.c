@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Where the query of a PREPARE or DECLARE begins.
- * OWNS nothing. PROCESS tests. TRUST none. SPEC lib/sql/prepared.c.
+ * Where the query of a PREPARE or DECLARE begins; what becomes of DROP TABLE IF EXISTS.
+ * OWNS nothing. PROCESS tests. TRUST none. SPEC lib/sql/prepared.c, lib/sql/absent.c.
  */
 #include "tests/unit/cm.h"
 
 #include "lib/base/buf.h"
+#include "lib/base/mem.h"
 #include "lib/sql/judge.h"
 
 /* The query that a name stands for, cut out of its text. */
@@ -79,9 +80,104 @@ static void test_deep(void **state)
     }
 }
 
+static bool has_own(const void *session, sp_span name)
+{
+    (void)session;
+    return sp_span_eq(name, SP_SPAN_LIT("own"));
+}
+
+/* Nothing is known but the temporary table "own". */
+static void test_drops_of_what_is_not_there(void **state)
+{
+    (void)state;
+    auto_sql_judge sp_sql_judge *judge = NULL;
+    assert_ok(sp_sql_judge_new(&judge));
+    const sp_sql_context context = {.is_temporary = has_own, .is_utf8 = true};
+    auto_buf sp_buf written = sp_buf_make(1024);
+    static const struct {
+        const char *text;
+        const char *written; /* NULL: as it is */
+    } cases[] = {
+        {"DROP TABLE IF EXISTS a", "DROP TABLE IF EXISTS pg_temp.\"a\""},
+        {"/* x */ drop table if exists A -- b", "DROP TABLE IF EXISTS pg_temp.\"a\""},
+        {"DROP TABLE IF EXISTS \"a\"\"; DROP TABLE orders\" cascade ;",
+         "DROP TABLE IF EXISTS pg_temp.\"a\"\"; DROP TABLE orders\" CASCADE;"},
+        {"DROP TABLE IF EXISTS U&\"\\00e9\" RESTRICT", "DROP TABLE IF EXISTS pg_temp.\"\xc3\xa9\""},
+        {"DROP TABLE IF EXISTS a;\n DROP TABLE IF EXISTS b; CREATE TEMP TABLE a (x int)",
+         "DROP TABLE IF EXISTS pg_temp.\"a\"; DROP TABLE IF EXISTS pg_temp.\"b\"; CREATE TEMP "
+         "TABLE a "
+         "(x int)"},
+        {"BEGIN; DROP TABLE IF EXISTS a; COMMIT",
+         "BEGIN; DROP TABLE IF EXISTS pg_temp.\"a\"; COMMIT"},
+        {"DROP TABLE IF EXISTS a; SELECT 1; DROP TABLE IF EXISTS b",
+         "DROP TABLE IF EXISTS pg_temp.\"a\"; SELECT 1; DROP TABLE IF EXISTS b"},
+        {"SELECT 1; DROP TABLE IF EXISTS a", NULL},
+        {"CREATE TABLE a (x int); DROP TABLE IF EXISTS a", NULL},
+        {"DROP TABLE a", NULL},
+        {"DROP TABLE IF EXISTS a, b", NULL},
+        {"DROP TABLE IF EXISTS public.a", NULL},
+        {"DROP TABLE IF EXISTS pg_temp.a", NULL},
+        {"DROP TABLE IF EXISTS own", NULL},
+        {"DROP VIEW IF EXISTS a", NULL},
+        {"DROP SEQUENCE IF EXISTS a", NULL},
+        {"DROP INDEX IF EXISTS a", NULL},
+        {"BEGIN; SELECT 1", NULL},
+        {"", NULL},
+    };
+    for (size_t i = 0; i < SP_COUNT(cases); i++) {
+        sp_span text = sp_span_cstr(cases[i].text);
+        const sp_sql_judgement *got = sp_sql_judge_text(judge, &context, text);
+        assert_int_equal(got->fault, SP_SQL_FINE);
+        sp_buf_reset(&written);
+        assert_int_equal(sp_sql_write_absent(text, got, &written), cases[i].written != NULL);
+        if (cases[i].written != NULL) {
+            assert_span_text(sp_buf_borrow(&written), cases[i].written);
+            auto_free sp_sql_judgement *copy = NULL;
+            assert_ok(sp_sql_judgement_copy(got, &copy));
+            sp_buf_reset(&written);
+            assert_true(sp_sql_write_absent(text, copy, &written));
+            assert_span_text(sp_buf_borrow(&written), cases[i].written);
+        }
+    }
+}
+
+/* Whatever anybody has: who may only connect may. */
+static void test_drops_of_the_sessions_own(void **state)
+{
+    (void)state;
+    auto_sql_judge sp_sql_judge *judge = NULL;
+    assert_ok(sp_sql_judge_new(&judge));
+    const sp_sql_context context = {.is_temporary = has_own, .is_utf8 = true};
+    static const struct {
+        const char *text;
+        bool is_free;
+    } cases[] = {
+        {"DROP TABLE pg_temp.a", true},
+        {"DROP TABLE IF EXISTS pg_temp.a, pg_temp.b CASCADE", true},
+        {"DROP SEQUENCE IF EXISTS pg_temp.a", true},
+        {"DROP TABLE own", true},
+        {"DROP TABLE IF EXISTS pg_temp.a, b", false},
+        {"DROP TABLE \"PG_TEMP\".a", false},
+        {"DROP TABLE pg_temp_3.a", false},
+        {"DROP TABLE a", false},
+        {"DROP VIEW pg_temp.a", false},
+        {"DROP MATERIALIZED VIEW pg_temp.a", false},
+        {"DROP FOREIGN TABLE pg_temp.a", false},
+        {"TRUNCATE pg_temp.a", false},
+    };
+    for (size_t i = 0; i < SP_COUNT(cases); i++) {
+        const sp_sql_judgement *got =
+            sp_sql_judge_text(judge, &context, sp_span_cstr(cases[i].text));
+        assert_int_equal(got->fault, SP_SQL_FINE);
+        assert_int_equal(got->use_count == 0, cases[i].is_free);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_drops_of_what_is_not_there),
+        cmocka_unit_test(test_drops_of_the_sessions_own),
         cmocka_unit_test(test_queries_of_names),
         cmocka_unit_test(test_deep),
     };

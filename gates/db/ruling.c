@@ -247,8 +247,8 @@ static void join(db_ruling *ruling, const sp_policy *policy, const sp_decision *
     ruling->has_use = true;
 }
 
-/* What temporary relations were filled from, which is read with any of them. */
-static void add_drawn(const asking *a, db_ruling *ruling, const db_drawn *drawn)
+/* What temporary relations were filled from, which is read, or exported, with any of them. */
+static void add_drawn(const asking *a, db_ruling *ruling, const db_drawn *drawn, sp_action action)
 {
     bool is_wide = drawn->wide;
     for (uint8_t i = 0; i < drawn->count; i++) {
@@ -258,23 +258,28 @@ static void add_drawn(const asking *a, db_ruling *ruling, const db_drawn *drawn)
             continue;
         }
         const sp_sql_relation *relation = sp_sql_catalogue_at(a->catalogue->now, at);
-        const sp_sql_use use = {.action = SP_ACTION_READ,
+        const sp_sql_use use = {.action = (uint8_t)action,
                                 .kind = SP_SQL_RELATION,
                                 .flags = SP_SQL_USE_IMPLIED,
                                 .relation = at,
                                 .schema = relation->schema,
                                 .name = relation->name};
-        sp_decision decision = about_part(a, SP_ACTION_READ, relation->bound.part);
+        sp_decision decision = about_part(a, action, relation->bound.part);
         join(ruling, a->policy, &decision, &use);
         db_ruling_meet(ruling, a->catalogue, &use);
     }
-    ruling->met_wide |= is_wide ? 1U << SP_ACTION_READ : 0;
-    ruling->actions |= 1U << SP_ACTION_READ;
+    const sp_sql_use all = {
+        .action = (uint8_t)action, .kind = SP_SQL_DATABASE, .relation = SP_NONE};
+    if (is_wide && action == SP_ACTION_EXPORT) {
+        sp_decision decision = about_whole(a, action, SP_SPAN_EMPTY);
+        join(ruling, a->policy, &decision, &all);
+    }
+    ruling->met_wide |= is_wide ? 1U << action : 0;
+    ruling->actions |= 1U << action;
     if (!ruling->has_use) {
         ruling->has_use = true;
-        ruling->action = SP_ACTION_READ;
-        ruling->use =
-            (sp_sql_use){.action = SP_ACTION_READ, .kind = SP_SQL_DATABASE, .relation = SP_NONE};
+        ruling->action = action;
+        ruling->use = all;
     }
     db_drawn_limit(drawn, &ruling->decision);
     ruling->has_drawn = true;
@@ -291,7 +296,8 @@ static void add_temporary(const asking *a, db_ruling *ruling, const sp_sql_judge
         ruling->fills || may_be_any || (judgement->flags & SP_SQL_READS_TEMP) != 0;
     if (judge->drawn.any && !ruling->has_drawn &&
         (may_be_any || (judgement->flags & SP_SQL_READS_TEMP) != 0)) {
-        add_drawn(a, ruling, &judge->drawn);
+        bool copies = (judgement->flags & SP_SQL_IS_COPY_OUT) != 0;
+        add_drawn(a, ruling, &judge->drawn, copies ? SP_ACTION_EXPORT : SP_ACTION_READ);
     }
 }
 

@@ -427,8 +427,9 @@ void record_relation(walker *w, const RangeVar *name, sp_action action, uint16_t
     case FOUND_QUERY:
         return;
     case FOUND_TEMPORARY:
-        if (action == SP_ACTION_EXPORT) {
-            record_database(w, action); /* it was filled from somewhere */
+        if (action == SP_ACTION_EXPORT && w->room->statement_count > 1) {
+            record_database(w,
+                            action); /* what stands before may have filled it; else that is known */
         }
         record_casts(w, SP_SQL_CAST_ANY, SP_SPAN_EMPTY);
         return;

@@ -16,7 +16,7 @@ from dbgatelib import SCHEMA, office_of, orders_documents
 from officelib import wait_for
 from pgraw import FLUSH, SYNC, Raw, bind, describe, execute, fields, parse, query
 
-DOCUMENTS = orders_documents(["loads", "only", "builder"], """\
+DOCUMENTS = orders_documents(["loads", "only", "builder", "ships", "looks", "veiled"], """\
 kind: Rule
 name: loads
 who: { roles: [loads] }
@@ -36,11 +36,37 @@ to: { resources: [orders-db] }
 may: [connect, read, alter, write]
 ---
 kind: Rule
+name: ships what is internal
+who: { roles: [ships] }
+to: { resources: [orders-db], classes: [internal] }
+may: [export]
+---
+kind: Rule
+name: looks
+who: { roles: [looks, ships] }
+to: { resources: [orders-db] }
+may: [connect, read]
+---
+kind: Rule
+name: masked
+who: { roles: [veiled] }
+to: { resources: [orders-db] }
+may: [connect, read, export]
+with: { mask: [personal-info] }
+---
+kind: Rule
 name: code that is listed
-who: { roles: [loads, only] }
+who: { roles: [loads, only, ships, looks, veiled] }
 to: { resources: [orders-db] }
 may: [execute]
-""", postgres="  functions: [{ name: public.does_nothing, action: execute }, { name: public.sweeps, action: execute }]\n")
+""", postgres="""\
+  functions: [{ name: public.does_nothing, action: execute }, { name: public.sweeps, action: execute }]
+  parts:
+    - { schema: audit, class: core }
+    - table: public.customers
+      class: internal
+      columns: [{ name: phone, mask: mobile, tags: [personal-info] }]
+""")
 MORE = """
 CREATE TABLE touched (id int, note text, at timestamptz);
 CREATE FUNCTION touches() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN NEW.at := now(); RETURN NEW; END $$;
@@ -51,7 +77,7 @@ CREATE TYPE kind AS (id int, note text);
 GRANT ALL ON TYPE kind TO PUBLIC;
 """
 
-gate = office_of(DOCUMENTS, (("eva", "loads"), ("atta", "only"), ("liam", "builder")), schema=SCHEMA + MORE)
+gate = office_of(DOCUMENTS, (("eva", "loads"), ("atta", "only"), ("liam", "builder"), ("shin", "ships"), ("luis", "looks"), ("mona", "veiled")), schema=SCHEMA + MORE)
 
 MAKES = "CREATE TEMP TABLE stage (id int, note text)"
 AGAIN = "CREATE TEMP TABLE IF NOT EXISTS stage (id int, note text)"
@@ -245,6 +271,43 @@ def test_a_transaction_that_has_failed_is_asked_nothing(eva):
         eva.ask(text)
     assert says(eva.ask("DROP TABLE stage"))[0] in ("42501", "25P02") and says(eva.ask("ROLLBACK")) == []
     assert says(eva.ask("SELECT count(*) FROM stage"))[0] == "42P01" and says(eva.ask("SELECT 1")) == []
+
+
+OWN = "CREATE TEMP TABLE stage AS SELECT 1 AS id, 'x' AS note"
+TAKEN = "CREATE TEMP TABLE stage AS SELECT id, name FROM customers"
+COPIES = ["COPY stage TO STDOUT", "COPY pg_temp.stage (id) TO STDOUT (FORMAT csv)", "COPY (SELECT * FROM stage) TO STDOUT"]
+COPIED = {
+    "what is his own": ("luis", [OWN], []),
+    "what is his own, where little may be exported": ("shin", [OWN], []),
+    "what he may read alone": ("luis", [TAKEN], ["42501"]),
+    "what he may export": ("shin", [TAKEN], []),
+    "what he may export, and nobody can tell": ("shin", [TAKEN, "INSERT INTO stage SELECT does_nothing(), ''"], ["42501"]),
+    "what he took before with a name": ("luis", [OWN, "PREPARE p AS INSERT INTO stage SELECT id, name FROM customers", "EXECUTE p"], ["42501"]),
+    "what is not masked": ("mona", [TAKEN], []),
+    "what is not masked, behind code": ("mona", [TAKEN, "SELECT does_nothing()"], []),
+    "what is not there": ("mona", ["CREATE TEMP TABLE stage AS SELECT 1 AS id", "SELECT sweeps()"], ["42501"]),
+}
+
+
+@pytest.mark.parametrize(("who", "steps", "told"), COPIED.values(), ids=COPIED)
+def test_a_copy_of_an_own_table_is_an_export_of_what_was_put_into_it(gate, who, steps, told):
+    for copy in COPIES:
+        with contextlib.closing(log_in(gate, who)) as one:
+            for text in steps:
+                assert says(one.ask(text)) == [], text
+            found = one.ask(copy)
+            assert says(found) == told or (told and "pg_temp" in copy), copy
+            assert any(kind == "d" for kind, _ in found) == (not told), copy
+
+
+@pytest.mark.parametrize("text", [f"{TAKEN}; COPY stage TO STDOUT", "EXECUTE p; COPY stage TO STDOUT", "INSERT INTO stage SELECT id, name FROM customers; COPY stage TO STDOUT",
+                                  "COPY (WITH x AS (INSERT INTO stage SELECT id, name FROM customers RETURNING *) SELECT * FROM x, stage) TO STDOUT"])
+def test_what_is_taken_and_copied_at_once_is_an_export(gate, text):
+    with contextlib.closing(log_in(gate, "luis")) as one:
+        for before in [] if "CREATE" in text else [OWN, "PREPARE p AS INSERT INTO stage SELECT id, name FROM customers"]:
+            assert says(one.ask(before)) == []
+        found = one.ask(text)
+        assert says(found) and says(found)[0] in ("42501", "42P01") and not any(kind == "d" for kind, _ in found)
 
 
 @contextlib.contextmanager

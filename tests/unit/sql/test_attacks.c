@@ -79,9 +79,12 @@ static void test_temporary(void **state)
         /* a SET in disguise */
         {"CREATE VIEW v AS SELECT * FROM pg_settings", "forbidden"},
         {"CREATE RULE r AS ON INSERT TO items DO INSTEAD SELECT * FROM pg_settings", "forbidden"},
-        /* what was gathered is exported */
-        {"COPY scratch TO STDOUT", "export database"},
-        {"COPY (SELECT * FROM scratch) TO STDOUT", "export database"},
+        /* what was gathered is exported: what that was the session knows, but of the text itself */
+        {"COPY scratch TO STDOUT", ""},
+        {"COPY (SELECT * FROM scratch) TO STDOUT", ""},
+        {"SELECT 1; COPY scratch TO STDOUT", "export database"},
+        {"INSERT INTO scratch SELECT id FROM customers; COPY (SELECT * FROM scratch) TO STDOUT",
+         "export database; read customers"},
     };
     check(state, cases, SP_COUNT(cases));
 }

@@ -3,7 +3,8 @@
 forgotten again, in messages that fail, are skipped or sent in one breath. The same ones for the same seed.
 
 A step is a tuple: ("Q", text) ("P", name, text) ("B", portal, name) ("D", kind, name) ("E", portal, rows)
-("C", kind, name) ("S",) Sync, ("H",) Flush, ("W",) wait for all answers that are to come, ("K",) a cancel request.
+("C", kind, name) ("S",) Sync, ("H",) Flush, ("W",) wait for all answers that are to come, ("K",) a cancel request,
+("X", text) another session's, at the server itself.
 
 Some texts are harm: what its person may prepare and declare, and not have (test_db_names_random.py). Each text carries a tag of its
 own, so that rows tell which they are of.
@@ -278,6 +279,44 @@ class Maker:
         for part in parts:
             steps += part + self.perhaps(0.7, [("S",), ("W",)])
         return steps + self.use(other) + self.perhaps(0.4, [("S",), ("W",)] + self.use(other))
+
+    # ---- temporary names: of one who may use nobody's table ----
+
+    def makes_temp(self):
+        table, end = "(t text)", self.pick("", "", "", " ON COMMIT DROP")
+        return self.pick(f"CREATE TEMP TABLE soon {table}{end}", f"CREATE TEMP TABLE soon {table}{end}", f"CREATE TEMP TABLE IF NOT EXISTS soon {table}{end}",
+                         f"CREATE TEMP TABLE IF NOT EXISTS soon {table}", "CREATE TEMP TABLE soon AS SELECT 'own'::text AS t", "SELECT 'own'::text AS t INTO TEMP soon",
+                         "CREATE TEMP TABLE soon (t text, t text)", "CREATE TEMP TABLE soon (t text); SELECT 1/0", "CREATE TEMP TABLE own (x int); CREATE INDEX soon ON own (x)",
+                         "CREATE TEMP TABLE own (x int CONSTRAINT soon PRIMARY KEY)", "CREATE TEMP SEQUENCE soon", "CREATE TEMP SEQUENCE IF NOT EXISTS soon",
+                         "CREATE TEMP TABLE own (x int); CREATE TEMP SEQUENCE soon OWNED BY own.x", "CREATE TEMP TABLE soon OF kind", "CREATE TEMP TABLE own (t text)",
+                         "CREATE TEMP TABLE own (t text) PARTITION BY LIST (t); CREATE TEMP TABLE soon PARTITION OF pg_temp.own DEFAULT",
+                         "ALTER TABLE own RENAME TO soon", "ALTER TABLE pg_temp.own RENAME TO soon")
+
+    def ends_temp(self):
+        return self.pick("DROP TABLE soon", "DROP TABLE pg_temp.soon", "DROP TABLE IF EXISTS soon", "DROP TABLE IF EXISTS soon CASCADE", "DROP TABLE own", "DROP TABLE own, soon",
+                         "DROP TABLE soon; SELECT 1/0", "DROP SEQUENCE soon", "DISCARD TEMP", "DISCARD ALL", "SELECT sweeps('soon')", "SELECT sweeps('own')", "SELECT sweeps('soon'), 1/0",
+                         "CALL sweeps_at_once('soon')", "ALTER TABLE soon RENAME TO own", "ALTER TABLE soon RENAME TO other", "SELECT sweeps('nothing')", "SELECT sweeps('nothing')")
+
+    def uses_temp(self):
+        return self.pick("SELECT t FROM soon", "SELECT t FROM soon", "SELECT t FROM soon", "TABLE soon", "DELETE FROM soon", "TRUNCATE soon", "UPDATE soon SET t = 'x'", "INSERT INTO soon VALUES ('mine')",
+                         "DROP TABLE soon", "DROP TABLE IF EXISTS soon", "ALTER TABLE soon RENAME TO taken", "CREATE TEMP TABLE copy AS SELECT t FROM soon", "SELECT t FROM soon, pg_sleep(0.03)",
+                         "SELECT pg_sleep(0.03); SELECT t FROM soon", "SELECT sweeps('nothing'); TRUNCATE soon", "EXPLAIN ANALYZE DELETE FROM soon", "LOCK TABLE soon")
+
+    def named_temp(self):
+        return self.pick(lambda: [("Q", "PREPARE p AS SELECT t FROM soon")], lambda: [("Q", "EXECUTE p")], lambda: [("P", "p", "SELECT t FROM soon")],
+                         lambda: [("B", "q", "p"), ("E", "q", self.pick(0, 1))], lambda: [("Q", "DECLARE c CURSOR FOR SELECT t FROM soon")],
+                         lambda: [("Q", "FETCH 1 FROM c")], lambda: [("E", "q", 1)], lambda: [("P", "", "SELECT t FROM soon"), ("S",), ("B", "", ""), ("E", "", 0)])()
+
+    def temporaries(self):
+        """[what makes and ends it] [another one makes a table of that name] [it is used], in some order."""
+        steps, theirs = [], False
+        for _ in range(self.r.randint(4, 11)):
+            if not theirs and self.chance(0.25):
+                theirs = True
+                steps += self.perhaps(0.5, [("S",), ("W",)]) + [("X", "CREATE TABLE soon AS SELECT 'theirs'::text AS t FROM generate_series(1, 3); GRANT ALL ON soon TO op_all")]
+            steps += self.r.choices([lambda: [("Q", self.makes_temp())], lambda: [("Q", self.ends_temp())], lambda: [("Q", self.uses_temp())], self.named_temp,
+                                     self.transaction, self.fail], [4, 3, 4 + 3 * theirs, 2, 3, 1])[0]()
+        return self.carried(steps + self.perhaps(0.5, [("S",), ("W",)]) + [("Q", self.uses_temp())])
 
     def soup(self):
         return [step for _ in range(self.r.randint(4, 9)) for step in self.any()]

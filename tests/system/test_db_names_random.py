@@ -28,7 +28,7 @@ COUNT = int(os.environ.get("SP_NAMES_COUNT", "150" if SANITIZED else "400"))
 SECONDS = float(os.environ.get("SP_NAMES_SECONDS", "0"))
 ANSWER_S = 10
 LIMIT = 20
-DOCUMENTS = orders_documents(["few", "veiled", "bound", "lead"], f"""\
+DOCUMENTS = orders_documents(["few", "veiled", "bound", "lead", "only"], f"""\
 kind: Rule
 name: a few rows
 who: {{ roles: [few] }}
@@ -44,6 +44,12 @@ may: [connect, read, export, write, execute]
 with: {{ mask: [personal-info] }}
 ---
 kind: Rule
+name: connects
+who: {{ roles: [only] }}
+to: {{ resources: [orders-db] }}
+may: [connect, execute]
+---
+kind: Rule
 name: usual
 who: {{ roles: [bound] }}
 to: {{ resources: [orders-db], classes: [internal] }}
@@ -57,7 +63,7 @@ may: [read, write]
 ask: {{ approved_by: 1, by: {{ roles: [lead] }}, expires: 10m }}
 """, postgres="""\
   search_path: [public]
-  functions: [{ name: public.opens, action: read }]
+  functions: [{ name: public.opens, action: read }, { name: public.sweeps, action: execute }, { name: public.sweeps_at_once, action: execute }]
   parts:
     - { schema: audit, class: core }
     - table: public.customers
@@ -69,6 +75,10 @@ CREATE SEQUENCE audit.harm;
 CREATE TABLE unique_late (a int UNIQUE DEFERRABLE INITIALLY DEFERRED);
 CREATE FUNCTION opens(name text, query text) RETURNS text LANGUAGE plpgsql AS
 $$ DECLARE c refcursor := name; BEGIN OPEN c FOR EXECUTE query; RETURN ''; END $$;
+CREATE TYPE kind AS (t text);
+CREATE FUNCTION sweeps(name text) RETURNS int LANGUAGE plpgsql AS $$ BEGIN EXECUTE format('DROP TABLE IF EXISTS pg_temp.%I', name); RETURN 1; END $$;
+CREATE PROCEDURE sweeps_at_once(name text) LANGUAGE plpgsql AS
+$$ BEGIN EXECUTE format('DROP TABLE IF EXISTS pg_temp.%I', name); COMMIT; PERFORM 1/0; END $$;
 """
 HARMS = {
     "fay": ["SELECT '{tag}' AS t, id FROM orders"],
@@ -153,15 +163,18 @@ class Talk:
         return True
 
 
-def talked(talk, steps):
-    """All of it, with a Sync at the end when that is due."""
+def talked(talk, steps, other=None):
+    """All of it, with a Sync at the end when that is due. other: does what another session does."""
     breath = []
     for number, step in enumerate(steps):
-        if step[0] not in "KW":
+        if step[0] not in "KWX":
             breath.append((number, step))
             continue
         talk.send(breath)
         breath = []
+        if step[0] == "X":
+            other(step[1])
+            continue
         if step[0] == "K":
             talk.cancel()
             continue
@@ -195,6 +208,8 @@ def seen_wrong(who, steps, got):
             return "rows of a cursor that a function opened"
         if who == "mia" and b"1380013" in body:
             return "a phone in clear"
+        if who == "tia" and b"theirs" in body:
+            return "rows of another one's table"
         if who == "bob" and (b"harm" in body or b"entry " in body):
             return "rows that others have to agree to"
     if who != "fay":
@@ -213,7 +228,8 @@ class Judge:
 
     def __init__(self, gate):
         self.gate = gate
-        self.passwords = {who: gate.password(who) for who in HARMS}
+        self.passwords = {who: gate.password(who) for who in (*HARMS, "tia")}
+        self.theirs = False
         self.look()
         self.codes, self.references, self.ends = collections.Counter(), set(), []
         self.before = self.state()
@@ -246,6 +262,23 @@ class Judge:
         self.before = now
         return now != before
 
+    def other(self, text):
+        with self.plain.cursor() as c:
+            c.execute(text)
+        self.theirs = True
+
+    def lost_theirs(self):
+        """The table that another session made, which goes then, is not what it was."""
+        theirs, self.theirs = self.theirs, False
+        with self.plain.cursor() as c:
+            c.execute("SELECT to_regclass('public.soon') IS NOT NULL")
+            there = c.fetchone()[0]
+            if there:
+                c.execute("SELECT count(*), min(t), max(t) FROM public.soon")
+                there = c.fetchone() == (3, "theirs", "theirs")
+            c.execute("DROP TABLE IF EXISTS public.soon, public.taken")
+        return theirs and not there
+
     def talk(self, who):
         return Talk(self.gate.port, who, "orders-db", self.passwords[who])
 
@@ -268,7 +301,7 @@ class Judge:
         talk = self.talk(who)
         with contextlib.closing(talk.raw):
             try:
-                talked(talk, steps)
+                talked(talk, steps, self.other)
                 found = None
             except Wrong as error:
                 found = re.sub(r"[:(].*", "", str(error))
@@ -277,6 +310,8 @@ class Judge:
         if talk.ended is not None and talk.ended["C"] in ("08006", "57P02"):
             time.sleep(0.1)
             return "the database server went down" if self.has_crashed() else "the gate lost the database server"
+        if who == "tia" and self.lost_theirs():
+            found = "it changed another one's table"
         if who == "bob" and self.changed():
             found = "it ran what others have to agree to"
         return found
@@ -294,14 +329,14 @@ def seeds(share):
         seed += 1
 
 
-gate = office_of(DOCUMENTS, (("fay", "few"), ("mia", "veiled"), ("bob", "bound")), schema=SCHEMA + MORE)
+gate = office_of(DOCUMENTS, (("fay", "few"), ("mia", "veiled"), ("bob", "bound"), ("tia", "only")), schema=SCHEMA + MORE)
 
 
 def test_nothing_runs_that_is_thought_to_be_something_else(gate):
-    judge, people, found, count = Judge(gate), sorted(HARMS), [], 0
+    judge, people, found, count = Judge(gate), sorted((*HARMS, "tia")), [], 0
     for seed in seeds(1):
         who = people[seed % len(people)]
-        steps = Maker(seed, HARMS[who]).hostile()
+        steps = Maker(seed, []).temporaries() if who == "tia" else Maker(seed, HARMS[who]).hostile()
         what = judge.wrong(who, steps)
         count += 1
         if what is not None:

@@ -15,7 +15,7 @@ extern const char keep_reached[];
 extern const char keep_calls[];
 extern const char keep_early[];
 /* "definitions" of the manifest: what else than relations may run code while it is made, and what
- * that is. */
+ * that is; and, of a whole database, "names" that another may have by then. */
 SP_MUST sp_err keep_definitions(keep_job *job, PGconn *conn, json_t *manifest);
 
 #endif

@@ -187,6 +187,26 @@ static const char DEFINITIONS[] =
     " WHERE d.class IN ('pg_catalog.pg_statistic_ext'::regclass,"
     "  'pg_catalog.pg_constraint'::regclass) OR COALESCE(t.list, f.list, w.list) IS NOT NULL";
 
+/* Names that nothing else may have when these come back, of a whole database: [class, number, name,
+ * of which relation]. */
+static const char NAMES[] =
+    "SELECT COALESCE(json_agg(json_build_array(x.class::bigint, x.oid::bigint, x.name,"
+    " x.host::bigint)), '[]'::json)::text FROM ("
+    " SELECT 'pg_catalog.pg_proc'::regclass, p.oid, p.oid::regprocedure::text, 0::oid"
+    "  FROM pg_catalog.pg_proc p"
+    " UNION ALL SELECT 'pg_catalog.pg_class'::regclass, c.oid,"
+    "  format('%I.%I', n.nspname, c.relname), 0 FROM pg_catalog.pg_class c"
+    "  JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace"
+    "  WHERE c.relkind NOT IN ('t', 'c') AND c.relpersistence <> 't'"
+    " UNION ALL SELECT 'pg_catalog.pg_type'::regclass, t.oid,"
+    "  format('%I.%I', n.nspname, t.typname), 0 FROM pg_catalog.pg_type t"
+    "  JOIN pg_catalog.pg_namespace n ON n.oid = t.typnamespace"
+    "  WHERE t.typtype IN ('d', 'e', 'r') OR t.typrelid IN (SELECT c.oid"
+    "   FROM pg_catalog.pg_class c WHERE c.relkind = 'c')"
+    " UNION ALL SELECT 'pg_catalog.pg_constraint'::regclass, k.oid, k.conname, k.conrelid"
+    "  FROM pg_catalog.pg_constraint k WHERE k.conrelid <> 0) x(class, oid, name, host)"
+    " WHERE x.oid >= 16384";
+
 static sp_err list_oids(const json_t *manifest, const char *what, sp_buf *out)
 {
     const json_t *relations = json_object_get(manifest, what);
@@ -219,5 +239,10 @@ sp_err keep_definitions(keep_job *job, PGconn *conn, json_t *manifest)
     const char *const values[] = {list, whole ? "t" : "f"};
     TRY(keep_exec_json(job, conn, text, SP_COUNT(values), values, &found));
     json_object_set_new(manifest, "definitions", found);
+    if (whole) {
+        json_t *names = NULL;
+        TRY(keep_exec_json(job, conn, NAMES, 0, NULL, &names));
+        json_object_set_new(manifest, "names", names);
+    }
     return sp_ok();
 }

@@ -463,6 +463,7 @@ static sp_err look(undo *u)
     TRY(undo_find_grounds(u));
     TRY(undo_find_missing(u));
     TRY(undo_leave_unknown(u));
+    TRY(undo_leave_taken(u));
     TRY(undo_leave_above(u));
     TRY(undo_hangs_find(u));
     TRY(undo_names_find(u));

@@ -8,6 +8,7 @@
  */
 #include "keeper/undo_parts.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 
 enum { PG_CLASS = 1259, PG_CONSTRAINT = 2606, PG_STATISTIC = 3381 };
@@ -124,13 +125,14 @@ static bool is_part(const keep_toc_entry *entry)
 
 static const char *why_not(const undo *u, const relation_ids *ids, const keep_toc_entry *entry)
 {
-    bool is_defined = undo_definition(u, entry->catalog, entry->oid) != NULL;
     if (is_part(entry)) {
-        bool is_check = entry->catalog == PG_CONSTRAINT && is_defined; /* of a domain */
-        bool is_seen = entry->catalog != PG_STATISTIC || is_defined;
-        return is_check || (is_seen && is_of_known(ids, entry))
-                   ? NULL
-                   : "what it calls was not looked at when it was kept; let its owner add it";
+        bool is_of = is_of_known(ids, entry);
+        bool is_seen = is_of && entry->catalog != PG_STATISTIC;
+        if (!is_seen && (is_of || entry->catalog == PG_CONSTRAINT)) { /* a check of a domain */
+            is_seen = undo_definition(u, entry->catalog, entry->oid) != NULL;
+        }
+        return is_seen ? NULL
+                       : "what it calls was not looked at when it was kept; let its owner add it";
     }
     if (entry->catalog == PG_CLASS) {
         return has(ids->known, ids->known_count, entry->id)
@@ -169,6 +171,57 @@ sp_err undo_leave_unknown(undo *u)
     sp_free(ids.known);
     sp_free(ids.others);
     return err;
+}
+
+/* ---- names that another has ---- */
+
+/* $1 [[class, number, name, of which relation]]. */
+static const char TAKEN[] =
+    "SELECT COALESCE(json_object_agg((j->>0) || ' ' || (j->>1), true), '{}'::json)::text"
+    " FROM json_array_elements($1::json) j WHERE CASE (j->>0)::oid"
+    " WHEN 'pg_catalog.pg_class'::regclass THEN to_regclass(j->>2) IS NOT NULL"
+    " WHEN 'pg_catalog.pg_type'::regclass THEN to_regtype(j->>2) IS NOT NULL"
+    " WHEN 'pg_catalog.pg_proc'::regclass THEN to_regprocedure(j->>2) IS NOT NULL"
+    " ELSE EXISTS (SELECT FROM pg_catalog.pg_constraint k WHERE k.conrelid = (j->>3)::oid"
+    "  AND k.conname = j->>2) END";
+
+static sp_err ask_taken(undo *u, json_t **ret_taken)
+{
+    const json_t *names = json_object_get(u->manifest, "names");
+    auto_json json_t *missing = json_array();
+    for (size_t i = 0; i < json_array_size(names); i++) {
+        json_t *one = json_array_get(names, i);
+        uint32_t catalog = (uint32_t)json_integer_value(json_array_get(one, 0));
+        uint32_t oid = (uint32_t)json_integer_value(json_array_get(one, 1));
+        if (undo_is_missing(u, catalog, oid)) {
+            json_array_append(missing, one);
+        }
+    }
+    char *text = json_dumps(missing, JSON_COMPACT);
+    const char *const values[] = {text == NULL ? "[]" : text};
+    sp_err err = keep_exec_json(u->job, u->conn, TAKEN, 1, values, ret_taken);
+    sp_free(text);
+    return err;
+}
+
+sp_err undo_leave_taken(undo *u)
+{
+    auto_json json_t *taken = NULL;
+    sp_span rest = sp_buf_borrow(&u->toc);
+    keep_toc_entry entry;
+    if (u->another || !undo_verb_is(u, "DROP ALTER")) {
+        return sp_ok();
+    }
+    TRY(ask_taken(u, &taken));
+    while (keep_toc_next(&rest, &entry)) {
+        char key[32];
+        snprintf(key, sizeof(key), "%u %u", entry.catalog, entry.oid);
+        if (entry.catalog != 0 && json_object_get(taken, key) != NULL &&
+            undo_is_wanted(u, &entry)) {
+            TRY(undo_leave_entry(u, &entry, "another has its name now"));
+        }
+    }
+    return undo_leave_done(u);
 }
 
 /* ---- definitions whose code nobody looked at ---- */

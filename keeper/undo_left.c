@@ -161,15 +161,24 @@ void undo_find_lessened(undo *u)
     }
 }
 
+/* By name and without CASCADE: what looks at a column would have kept it. */
+static bool takes_no_light(const undo *u)
+{
+    const char *verb = undo_text(u->manifest, "verb");
+    return keep_has_word(verb, "ALTER") && !keep_has_word(verb, "ANY DROP CASCADE") &&
+           !json_is_true(json_object_get(u->manifest, "whole"));
+}
+
 bool undo_is_lessened(const undo *u, const keep_toc_entry *entry)
 {
     char key[16];
     snprintf(key, sizeof(key), "%u", entry->oid);
-    return entry->catalog == PG_CLASS && json_object_get(u->lessened, key) != NULL;
+    return entry->catalog == PG_CLASS && !takes_no_light(u) &&
+           json_object_get(u->lessened, key) != NULL;
 }
 
 bool undo_stands_on_others(const undo *u, const keep_toc_entry *entry)
 {
     return is_light(entry->catalog) && !u->another && !undo_verb_is(u, "OWNED") &&
-           json_is_true(json_object_get(u->manifest, "whole"));
+           (json_is_true(json_object_get(u->manifest, "whole")) || takes_no_light(u));
 }

@@ -201,6 +201,8 @@ bool undo_is_touched(const json_t *relation);
 /* Leaves out, and tells, what is of a kind that undo does not know, or belongs to a relation that
  * the manifest does not know: nobody looked at what it calls. */
 SP_MUST sp_err undo_leave_unknown(undo *u);
+/* Of a whole database: leaves out, and tells, what others made another of since. */
+SP_MUST sp_err undo_leave_taken(undo *u);
 /* What the manifest says of a function, domain, index or the like; NULL = it runs nothing. */
 const json_t *undo_definition(const undo *u, uint32_t catalog, uint32_t oid);
 /* Leaves out, and tells, definitions that would run the code of a role that is no superuser. */

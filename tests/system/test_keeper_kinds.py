@@ -150,3 +150,54 @@ def test_indexes_of_what_is_partitioned_come_back(keeper, server, mine):
     code, report, why = undone(keeper, server, "DROP")
     assert code == OK and report["complete"], why or report
     assert server.sql("SELECT indisvalid FROM pg_index WHERE indexrelid = 'mine.px'::regclass", "orders") == "t"
+
+
+# what others made anew under its name since
+AGAIN = {
+    "a view": ("CREATE VIEW mine.v AS SELECT a FROM mine.t", "DROP VIEW mine.v; CREATE VIEW mine.v AS SELECT b FROM mine.t"),
+    "a function": ("CREATE FUNCTION mine.x() RETURNS int LANGUAGE sql AS 'SELECT 1'",
+                   "DROP FUNCTION mine.x(); CREATE FUNCTION mine.x() RETURNS text LANGUAGE sql AS $$SELECT 'a'$$"),
+    "a table": ("INSERT INTO mine.t VALUES (1, 1); CREATE INDEX i ON mine.t (a)", "DROP TABLE mine.t; CREATE TABLE mine.t (c text)"),
+    "an index": ("CREATE INDEX i ON mine.t (a)", "DROP INDEX mine.i; CREATE INDEX i ON mine.t (b)"),
+    "a domain": ("CREATE DOMAIN mine.d AS int", "DROP DOMAIN mine.d; CREATE DOMAIN mine.d AS text"),
+    "a constraint": ("ALTER TABLE mine.t ADD CONSTRAINT k UNIQUE (a)", "ALTER TABLE mine.t DROP CONSTRAINT k; ALTER TABLE mine.t ADD CONSTRAINT k CHECK (a > 0)"),
+    "a key": ("CREATE TABLE mine.c (a int CONSTRAINT k REFERENCES sales.o)", "ALTER TABLE mine.c ADD CONSTRAINT k CHECK (a > 0)"),
+}
+
+
+@pytest.mark.parametrize("name", AGAIN)
+def test_what_others_made_anew_stands_in_nobodys_way(keeper, server, mine, name):
+    make, again = AGAIN[name]
+    server.sql("GRANT USAGE ON SCHEMA sales TO mallory; GRANT REFERENCES ON sales.o TO mallory", "orders")
+    mine(make)
+    kept(keeper, server, "DROP CASCADE", whole=True, cascades=True)
+    server.sql("DROP SCHEMA sales CASCADE", "orders")
+    mine(again)
+    for kind in (TRY_UNDO, UNDO):
+        code, report, why = undone(keeper, server, "DROP CASCADE", kind)
+        assert code == OK and not report["complete"], why
+        assert any("another has its name now" in t for t in report["told"]), report["told"]
+    assert server.sql("SELECT count(*) FROM sales.o", "orders") == "2"
+
+
+def test_what_a_column_does_not_take_others_dropped(keeper, server, mine):
+    """A policy and a trigger that were dropped by themselves; the column comes back."""
+    mine("ALTER TABLE mine.t ADD id int PRIMARY KEY, ADD c text; INSERT INTO mine.t VALUES (1, 1, 1, 'c'); CREATE POLICY everybody ON mine.t USING (true);"
+         "CREATE TRIGGER fires BEFORE INSERT ON mine.t FOR EACH ROW EXECUTE FUNCTION mine.fires()")
+    kept(keeper, server, "ALTER", "mine.t")
+    mine("ALTER TABLE mine.t DROP COLUMN c; DROP POLICY everybody ON mine.t; DROP TRIGGER fires ON mine.t")
+    code, report, why = undone(keeper, server, "ALTER")
+    assert code == OK and not report["complete"], why
+    assert len([t for t in report["told"] if "others may have dropped it" in t]) == 2, report["told"]
+    assert server.sql("SELECT c, (SELECT count(*) FROM pg_policy), (SELECT count(*) FROM pg_trigger WHERE NOT tgisinternal) FROM mine.t", "orders") == "c|0|0"
+
+
+@pytest.mark.parametrize("tied", [False, True])
+def test_what_an_index_calls_is_told_before_where_a_key_reads_it(keeper, server, mine, tied):
+    mine("CREATE TABLE mine.p (id int PRIMARY KEY); CREATE TABLE mine.z (id int PRIMARY KEY, p int); CREATE INDEX ON mine.z (mine.f(id));" +
+         ("ALTER TABLE mine.z ADD FOREIGN KEY (p) REFERENCES mine.p" if tied else ""))
+    report = kept(keeper, server, "DROP", "mine.z")
+    assert any("mine.z calls mine.f(integer) of mallory" in x for x in report["limits"]) == tied, report["limits"]
+    mine("DROP TABLE mine.z")
+    code, _, why = undone(keeper, server, "DROP")
+    assert (code == OK) != tied and ("mine.f(integer) of mallory would run" in why) == tied, why

@@ -31,20 +31,14 @@ static bool is_made_in(const walker *w, sp_span schema, sp_span name)
             return true;
         }
     }
-    return w->context->is_own != NULL && w->context->is_own(w->context->session, schema, name);
+    return schema.len > 0 && w->context->is_own != NULL &&
+           w->context->is_own(w->context->session, schema, name);
 }
 
 bool walk_is_own(const walker *w, const RangeVar *name)
 {
-    sp_span at = text_of(name->schemaname);
-    sp_span relation = text_of(name->relname);
-    bool is_own = is_made_in(w, at, relation);
-    for (uint32_t i = 0; !is_own && name->schemaname == NULL && w->context->catalogue != NULL &&
-                         (at = sp_sql_catalogue_path_at(w->context->catalogue, i)).len > 0;
-         i++) {
-        is_own = is_made_in(w, at, relation);
-    }
-    return is_own && !walk_is_other(w, relation);
+    const given_name it = given_of(w, text_of(name->schemaname), text_of(name->relname));
+    return is_made_in(w, it.schema, it.name) && !walk_is_other(w, it.name);
 }
 
 given_name given_of(const walker *w, sp_span schema, sp_span name)

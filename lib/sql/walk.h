@@ -245,7 +245,8 @@ given_name given_of(const walker *w, sp_span schema, sp_span name);
 /* What a relation that is made will be called. */
 given_name given_made(const walker *w, const RangeVar *name);
 /* Made by this message, or the session, with rows of its own; and the name was not given to other
- * ones. */
+ * ones. A bare name is that only of the first schema in the search path: into that of another one
+ * somebody may come in front, and nobody sees before the commit what he hides. */
 bool walk_is_own(const walker *w, const RangeVar *name);
 /* The rows of that relation, and what is seen through it, are found by that name from now on:
  * whoever was judged by what the name meant would run on them. */

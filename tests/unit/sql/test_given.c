@@ -115,7 +115,11 @@ static void names_are_given(void **state)
         /* what nobody knows; a table of the text itself */
         {"CREATE VIEW audit.x AS SELECT * FROM nowhere", "?>audit.x"},
         {"CREATE TABLE y (id int); CREATE VIEW audit.x AS SELECT * FROM y", ">audit.x"},
-        {"CREATE TABLE public.y (id int); CREATE VIEW audit.x AS SELECT * FROM y", ">audit.x"},
+        {"CREATE TABLE scr.y (id int); CREATE VIEW audit.x AS SELECT * FROM y", ">audit.x"},
+        /* somebody may make a scr.y meanwhile */
+        {"CREATE TABLE public.y (id int); CREATE VIEW audit.x AS SELECT * FROM y", "?>audit.x"},
+        {"CREATE TABLE public.y (id int); CREATE VIEW audit.x AS SELECT * FROM public.y",
+         ">audit.x"},
         {"CREATE TABLE other.y (id int); CREATE VIEW audit.x AS SELECT * FROM y", "?>audit.x"},
         {"CREATE TABLE other.y (id int); CREATE VIEW audit.x AS SELECT * FROM public.y",
          "?>audit.x"},

@@ -132,6 +132,11 @@ static const char MANIFEST[] =
     " 'bytes', CASE WHEN c.relkind IN ('r','m') THEN pg_table_size(c.oid) ELSE 0 END,"
     " 'rows', GREATEST(c.reltuples, 0)::bigint, 'owner', pg_get_userbyid(c.relowner),"
     " 'partition', c.relispartition, 'member', " IS_MEMBER
+    /* the transaction that holds it wrote into it before */
+    ", 'written', EXISTS (SELECT FROM pg_catalog.pg_locks l WHERE l.pid = $5::int AND l.granted"
+    "  AND l.locktype = 'relation' AND l.relation = c.oid AND l.mode = 'RowExclusiveLock'"
+    "  AND l.database = (SELECT oid FROM pg_catalog.pg_database WHERE datname ="
+    "   current_database()))"
     ", 'triggers', EXISTS (SELECT FROM pg_catalog.pg_trigger t"
     "  WHERE t.tgrelid = c.oid AND NOT t.tgisinternal AND t.tgenabled <> 'D'),"
     /* the highest that it is a part of and that is kept as well */

@@ -93,6 +93,24 @@ static bool fell_with_it(const undo *u, const json_t *column)
     return undo_verb_is(u, "ALTER") || gone;
 }
 
+/* The table, or a partition of it. */
+static bool is_of_it(const json_t *one, const undo_table *t)
+{
+    return one == t->relation ||
+           strcmp(undo_text(one, "root"), undo_text(t->relation, "quoted")) == 0;
+}
+
+static bool is_mixed(const undo *u, const undo_table *t)
+{
+    const json_t *relations = json_object_get(u->manifest, "relations");
+    bool is = false;
+    for (size_t i = 0; i < json_array_size(relations); i++) {
+        const json_t *one = json_array_get(relations, i);
+        is = is || (is_of_it(one, t) && json_is_true(json_object_get(one, "written")));
+    }
+    return is;
+}
+
 bool undo_is_rewritten(const undo *u, const undo_table *t)
 {
     const json_t *relations = json_object_get(u->manifest, "relations");
@@ -101,9 +119,7 @@ bool undo_is_rewritten(const undo *u, const undo_table *t)
         const json_t *one = json_array_get(relations, i);
         const json_t *now = undo_present(u, one);
         const json_t *file = json_object_get(one, "file");
-        bool is_of_it = one == t->relation ||
-                        strcmp(undo_text(one, "root"), undo_text(t->relation, "quoted")) == 0;
-        is = is || (is_of_it && now != NULL && file != NULL &&
+        is = is || (is_of_it(one, t) && now != NULL && file != NULL &&
                     !json_equal(file, json_object_get(now, "file")));
     }
     return is;
@@ -233,6 +249,7 @@ static bool decide(const undo *u, bool rows, undo_table *t)
     t->changes = any || retyped || rekeys || (cascades && says(u, "ALTER DROP")) ||
                  (says(u, "DELETE") && json_is_true(json_object_get(t->relation, "changed")));
     t->moves = t->keyed && (any || says(u, "UPDATE MERGE WITH") || (cascades && rekeys));
+    t->mixed = is_known(u) && is_mixed(u, t);
     t->adds = rows || unlogged; /* a crash may have emptied it */
     return t->adds || retyped || (alters && has_lost(u, t));
 }
@@ -318,6 +335,10 @@ static obstacle look_at(const undo *u, const undo_table *t)
     obstacle found = {NULL, NULL, NULL};
     if (!t->keyed && t->changes && (!is_known(u) || undo_is_made_again(t->relation))) {
         found.why = "it has no key, so changed rows cannot be told from others";
+    }
+    if (!t->keyed && t->changes && t->mixed) {
+        found.why = "it has no key, and the same transaction had written into it before: rows that "
+                    "the statement changed cannot be told from those";
     }
     if (t->keyed && !undo_verb_is(u, "DROP ALTER") &&
         !is_unique(t)) { /* else it comes back first */

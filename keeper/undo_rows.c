@@ -169,6 +169,53 @@ static void put_comparing(const undo *u, const undo_table *t, sp_buf *sql)
     }
 }
 
+/* What is beside the key. */
+static void put_others(const undo_table *t, const char *alias, sp_buf *sql)
+{
+    const json_t *columns = json_object_get(t->relation, "columns");
+    const json_t *key = json_object_get(t->relation, "key");
+    bool first = true;
+    sp_buf_text(sql, "ROW(");
+    for (size_t i = 0; i < json_array_size(columns); i++) {
+        const json_t *column = json_array_get(columns, i);
+        const char *name = undo_text(column, "quoted");
+        bool is_other = undo_is_plain(column) && !undo_is_lost(t, column);
+        for (size_t k = 0; k < json_array_size(key); k++) {
+            is_other = is_other && strcmp(key_at(key, k), name) != 0;
+        }
+        if (is_other) {
+            sp_buf_fmt(sql, "%s%s.%s::text", first ? "" : ", ", alias, name);
+            first = false;
+        }
+    }
+    sp_buf_text(sql, ")::text");
+}
+
+/* sp_pair: the transaction had added rows before, so those that stand under a new key are known by
+ * their other values: as many are missing with the same. */
+static void put_pairs(const undo *u, const undo_table *t, sp_buf *sql)
+{
+    sp_buf_fmt(sql, "CREATE TEMP TABLE sp_pair_%zu ON COMMIT DROP AS WITH a AS (SELECT ",
+               t->number);
+    put_others(t, "s", sql);
+    sp_buf_fmt(sql,
+               " AS v, count(*) AS n FROM pg_temp.sp_undo_%zu s WHERE NOT EXISTS (SELECT FROM ",
+               t->number);
+    put_table(t, sql);
+    sp_buf_text(sql, " t WHERE ");
+    put_match(u, t, sql);
+    sp_buf_text(sql, ") GROUP BY 1), b AS (SELECT ");
+    put_others(t, "t", sql);
+    sp_buf_text(sql, " AS v, count(*) AS n FROM ");
+    put_table(t, sql);
+    sp_buf_fmt(sql,
+               " t WHERE t.xmin::text IN (SELECT xid FROM pg_temp.sp_one) AND NOT EXISTS (SELECT "
+               "FROM pg_temp.sp_undo_%zu s WHERE ",
+               t->number);
+    put_match(u, t, sql);
+    sp_buf_text(sql, ") GROUP BY 1) SELECT v, n FROM a JOIN b USING (v, n);\n");
+}
+
 /* sp_one: the transactions whose rows are taken back. */
 static void put_who(const undo *u, const undo_tables *all, sp_buf *sql)
 {
@@ -212,16 +259,49 @@ static void put_who(const undo *u, const undo_tables *all, sp_buf *sql)
     }
 }
 
+static bool takes_rows(const undo *u)
+{
+    return keep_has_word(undo_text(u->manifest, "verb"),
+                         "ANY DELETE TRUNCATE DROP ALTER MERGE WITH COPY");
+}
+
+/* What stays on both sides, and cannot be told: rows that are missing beside rows that it wrote. */
+static void put_apart(const undo *u, const undo_table *t, bool takes, sp_buf *sql)
+{
+    sp_buf_fmt(
+        sql,
+        "INSERT INTO pg_temp.sp_count SELECT %zu, 'apart', CASE WHEN "
+        "(SELECT count(*) FROM pg_temp.sp_new_%zu JOIN pg_temp.sp_one ON xid = sp_xid) > p.n "
+        "THEN c.n - p.n ELSE 0 END FROM pg_temp.sp_count c, (SELECT COALESCE(sum(n), 0) AS n "
+        "FROM pg_temp.sp_pair_%zu) p WHERE c.number = %zu AND c.what = 'missing';\n"
+        "SELECT json_build_object('told', n || ' rows of ' || ",
+        t->number, t->number, t->number, t->number);
+    undo_literal(u, undo_text(t->relation, "quoted"), sql);
+    sp_buf_fmt(sql,
+               " || ' are missing, and others stand there that the same transaction wrote: whether "
+               "it added these, or gave them another key, cannot be told, so they stay%s') FROM "
+               "pg_temp.sp_count WHERE number = %zu AND what = 'apart' AND n > 0;\n",
+               takes ? "" : ", and what is missing stays away", t->number);
+    if (!takes) {
+        sp_buf_fmt(sql,
+                   "UPDATE pg_temp.sp_count SET n = (SELECT COALESCE(sum(n), 0) FROM "
+                   "pg_temp.sp_pair_%zu) WHERE number = %zu AND what = 'missing';\n",
+                   t->number, t->number);
+    }
+}
+
 /* What only changes rows took none away but by a new key: the others that are missing are others'
  * work. */
 static void put_choosing(const undo *u, const undo_tables *all, sp_buf *sql)
 {
-    const char *verbs = undo_text(u->manifest, "verb");
-    bool takes = keep_has_word(verbs, "ANY DELETE TRUNCATE DROP ALTER MERGE WITH COPY");
+    bool takes = takes_rows(u);
     put_who(u, all, sql);
-    for (size_t i = 0; i < all->count && !takes; i++) {
+    for (size_t i = 0; i < all->count; i++) {
         const undo_table *t = &all->items[i];
-        if (t->moves) {
+        if (t->moves && t->mixed) {
+            put_pairs(u, t, sql);
+            put_apart(u, t, takes, sql);
+        } else if (t->moves && !takes) {
             sp_buf_fmt(sql,
                        "UPDATE pg_temp.sp_count SET n = 0 WHERE number = %zu AND what = 'missing' "
                        "AND NOT EXISTS (SELECT FROM pg_temp.sp_new_%zu JOIN pg_temp.sp_one ON xid "
@@ -340,6 +420,12 @@ static void put_goes(const undo *u, const undo_table *t, sp_buf *sql)
         return;
     }
     put_match(u, t, sql);
+    if (t->mixed) {
+        sp_buf_text(sql, ") AND ");
+        put_others(t, "t", sql);
+        sp_buf_fmt(sql, " IN (SELECT v FROM pg_temp.sp_pair_%zu)", t->number);
+        return;
+    }
     sp_buf_fmt(sql,
                ") AND (SELECT count(*) FROM pg_temp.sp_new_%zu JOIN pg_temp.sp_one ON xid = "
                "sp_xid) <= (SELECT n FROM pg_temp.sp_count WHERE number = %zu AND what = "
@@ -419,6 +505,11 @@ static void put_inserting(const undo *u, const undo_table *t, sp_buf *sql)
                    "'missing' AND n > 0",
                    t->number);
     }
+    if (t->moves && t->mixed && !takes_rows(u)) {
+        sp_buf_text(sql, ") AND ");
+        put_others(t, "s", sql);
+        sp_buf_fmt(sql, " IN (SELECT v FROM pg_temp.sp_pair_%zu", t->number);
+    }
     /* what is checked later no conflict is found by: it is an error then */
     bool checks_later = json_is_true(json_object_get(t->now, "later"));
     sp_buf_fmt(sql,
@@ -444,7 +535,7 @@ static void put_report(undo *u, const undo_table *t, sp_buf *sql)
                    "'%s'), 0),",
                    counts[i], t->number, counts[i]);
     }
-    if (t->moves) {
+    if (t->moves && !t->mixed) { /* else put_apart() has told it */
         sp_buf_fmt(sql,
                    "'stay', (SELECT count(*) FROM pg_temp.sp_new_%zu JOIN pg_temp.sp_one ON xid = "
                    "sp_xid WHERE (SELECT n FROM pg_temp.sp_count WHERE number = %zu AND what = "

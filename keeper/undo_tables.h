@@ -16,6 +16,7 @@ typedef struct {
     bool changes; /* rows of one transaction get their old values */
     bool adds;    /* rows that are gone come back */
     bool moves;   /* keys may have changed: new rows of that transaction go */
+    bool mixed;   /* that transaction had written into it before */
 } undo_table;
 
 /* A foreign key between two of the tables, or of parts or wholes of theirs. */

@@ -2,10 +2,7 @@
  * Undo of DELETE, TRUNCATE, UPDATE, MERGE, of columns that were dropped or cut, and of what nobody
  * knew: rows are loaded beside the table and matched by key.
  *
- * What the statement wrote is told from what others did since by the number of its transaction,
- * which wrote the rows that are there now (xmin): the manifest has it when the statement's
- * connection held the tables while they were kept (gates/db/hold.c), and nobody else's is taken
- * for it then; else it is the one transaction that wrote most of what differs.
+ * Whose rows they are by then: undo_whose.c.
  * OWNS nothing. PROCESS keeper, threads of the pool. TRUST see undo.c. SPEC keeper/undo_parts.h.
  */
 #include "keeper/said.h"
@@ -19,65 +16,11 @@ enum { CONFLICT_KEYS_MAX = 10, CONFLICT_KEYS_MAX_LETTERS = 1000 };
 
 /* ---- columns ---- */
 
-typedef void (*put_column)(const char *quoted, sp_buf *sql);
-
-/* of: without the columns that this table has lost; NULL = all. */
-static void list_those(const json_t *relation, const undo_table *of, const char *between,
-                       put_column put, sp_buf *sql)
-{
-    const json_t *columns = json_object_get(relation, "columns");
-    bool first = true;
-    for (size_t i = 0; i < json_array_size(columns); i++) {
-        const json_t *column = json_array_get(columns, i);
-        if (undo_is_plain(column) && (of == NULL || !undo_is_lost(of, column))) {
-            sp_buf_text(sql, first ? "" : between);
-            put(undo_text(column, "quoted"), sql);
-            first = false;
-        }
-    }
-}
-
-static void list_columns(const json_t *relation, const char *between, put_column put, sp_buf *sql)
-{
-    list_those(relation, NULL, between, put, sql);
-}
-
-static void put_name(const char *quoted, sp_buf *sql)
-{
-    sp_buf_text(sql, quoted);
-}
-
-static void put_from_staging(const char *quoted, sp_buf *sql)
-{
-    sp_buf_fmt(sql, "s.%s", quoted);
-}
-
-static void put_staging_text(const char *quoted, sp_buf *sql)
-{
-    sp_buf_fmt(sql, "s.%s::text", quoted);
-}
-
-static void put_table_text(const char *quoted, sp_buf *sql)
-{
-    sp_buf_fmt(sql, "t.%s::text", quoted);
-}
-
-/* A column of the key, quoted. */
-static const char *key_at(const json_t *key, size_t i)
-{
-    const char *name = json_string_value(json_array_get(key, i));
-    return name == NULL ? "\"\"" : name; /* the server refuses it */
-}
-
 /* The key is what they are matched by, and an identity column takes no other value. */
 static bool is_set(const json_t *relation, const json_t *column)
 {
-    const json_t *key = json_object_get(relation, "key");
-    bool set = undo_is_plain(column) && !json_is_true(json_object_get(column, "fixed"));
-    for (size_t i = 0; i < json_array_size(key); i++) {
-        set = set && strcmp(key_at(key, i), undo_text(column, "quoted")) != 0;
-    }
-    return set;
+    return undo_is_plain(column) && !json_is_true(json_object_get(column, "fixed")) &&
+           undo_is_beside_key(relation, column);
 }
 
 /* False when there is no column to set. */
@@ -96,219 +39,11 @@ static bool put_assignments(const json_t *relation, sp_buf *sql)
     return !first;
 }
 
-static void put_match(const undo *u, const undo_table *t, sp_buf *sql)
-{
-    for (size_t i = 0; i < json_array_size(json_object_get(t->relation, "key")); i++) {
-        sp_buf_text(sql, i == 0 ? "" : " AND ");
-        undo_put_equal(u, t->relation, i, "t", "s", sql);
-    }
-}
-
-static void put_key(const undo_table *t, const char *alias, sp_buf *sql)
-{
-    const json_t *key = json_object_get(t->relation, "key");
-    for (size_t i = 0; i < json_array_size(key); i++) {
-        sp_buf_fmt(sql, "%s%s.%s", i == 0 ? "" : ", ", alias, key_at(key, i));
-    }
-}
-
-/* Of the table itself: what inherits from it is a table of its own, with rows of its own, while a
- * partition's are its root's. */
-static void put_table(const undo_table *t, sp_buf *sql)
-{
-    bool has_own_rows = strcmp(undo_text(t->now, "kind"), "r") == 0;
-    sp_buf_fmt(sql, "%s%s", has_own_rows ? "ONLY " : "", undo_text(t->now, "quoted"));
-}
-
 static void switch_off(const undo_table *t, sp_buf *sql)
 {
     char table[24];
     snprintf(table, sizeof(table), "%u", undo_oid(t->relation));
     undo_triggers_off(t->number, table, t->changes || t->moves, sql);
-}
-
-static void put_values(const undo_table *t, put_column put, sp_buf *sql)
-{
-    sp_buf_text(sql, "ROW(");
-    list_those(t->relation, t, ", ", put, sql);
-    sp_buf_text(sql, ")");
-}
-
-/* Rows that are there with other values, rows that were not there, rows that are gone; and which
- * transaction wrote those that are there. */
-static void put_comparing(const undo *u, const undo_table *t, sp_buf *sql)
-{
-    sp_buf_fmt(sql, "CREATE TEMP TABLE sp_diff_%zu ON COMMIT DROP AS SELECT ", t->number);
-    put_key(t, "s", sql);
-    sp_buf_fmt(sql, ", t.xmin::text AS sp_xid FROM pg_temp.sp_undo_%zu s JOIN ", t->number);
-    put_table(t, sql);
-    sp_buf_text(sql, " t ON ");
-    put_match(u, t, sql);
-    sp_buf_text(sql, " WHERE ");
-    put_values(t, put_table_text, sql);
-    sp_buf_text(sql, " IS DISTINCT FROM ");
-    put_values(t, put_staging_text, sql);
-    sp_buf_fmt(sql, ";\nANALYZE pg_temp.sp_diff_%zu;\n", t->number);
-    sp_buf_fmt(sql,
-               "INSERT INTO pg_temp.sp_count SELECT %zu, 'missing', count(*) FROM "
-               "pg_temp.sp_undo_%zu s WHERE NOT EXISTS (SELECT FROM ",
-               t->number, t->number);
-    put_table(t, sql);
-    sp_buf_text(sql, " t WHERE ");
-    put_match(u, t, sql);
-    sp_buf_text(sql, ");\n");
-    if (t->moves) {
-        sp_buf_fmt(sql,
-                   "CREATE TEMP TABLE sp_new_%zu ON COMMIT DROP AS SELECT t.xmin::text AS sp_xid "
-                   "FROM ",
-                   t->number);
-        put_table(t, sql);
-        sp_buf_fmt(sql, " t WHERE NOT EXISTS (SELECT FROM pg_temp.sp_undo_%zu s WHERE ", t->number);
-        put_match(u, t, sql);
-        sp_buf_text(sql, ");\n");
-    }
-}
-
-/* What is beside the key. */
-static void put_others(const undo_table *t, const char *alias, sp_buf *sql)
-{
-    const json_t *columns = json_object_get(t->relation, "columns");
-    const json_t *key = json_object_get(t->relation, "key");
-    bool first = true;
-    sp_buf_text(sql, "ROW(");
-    for (size_t i = 0; i < json_array_size(columns); i++) {
-        const json_t *column = json_array_get(columns, i);
-        const char *name = undo_text(column, "quoted");
-        bool is_other = undo_is_plain(column) && !undo_is_lost(t, column);
-        for (size_t k = 0; k < json_array_size(key); k++) {
-            is_other = is_other && strcmp(key_at(key, k), name) != 0;
-        }
-        if (is_other) {
-            sp_buf_fmt(sql, "%s%s.%s::text", first ? "" : ", ", alias, name);
-            first = false;
-        }
-    }
-    sp_buf_text(sql, ")::text");
-}
-
-/* sp_pair: the transaction had added rows before, so those that stand under a new key are known by
- * their other values: as many are missing with the same. */
-static void put_pairs(const undo *u, const undo_table *t, sp_buf *sql)
-{
-    sp_buf_fmt(sql, "CREATE TEMP TABLE sp_pair_%zu ON COMMIT DROP AS WITH a AS (SELECT ",
-               t->number);
-    put_others(t, "s", sql);
-    sp_buf_fmt(sql,
-               " AS v, count(*) AS n FROM pg_temp.sp_undo_%zu s WHERE NOT EXISTS (SELECT FROM ",
-               t->number);
-    put_table(t, sql);
-    sp_buf_text(sql, " t WHERE ");
-    put_match(u, t, sql);
-    sp_buf_text(sql, ") GROUP BY 1), b AS (SELECT ");
-    put_others(t, "t", sql);
-    sp_buf_text(sql, " AS v, count(*) AS n FROM ");
-    put_table(t, sql);
-    sp_buf_fmt(sql,
-               " t WHERE t.xmin::text IN (SELECT xid FROM pg_temp.sp_one) AND NOT EXISTS (SELECT "
-               "FROM pg_temp.sp_undo_%zu s WHERE ",
-               t->number);
-    put_match(u, t, sql);
-    sp_buf_text(sql, ") GROUP BY 1) SELECT v, n FROM a JOIN b USING (v, n);\n");
-}
-
-/* sp_one: the transactions whose rows are taken back. */
-static void put_who(const undo *u, const undo_tables *all, sp_buf *sql)
-{
-    const json_t *xids = json_object_get(u->manifest, "xids");
-    const char *verbs = undo_text(u->manifest, "verb");
-    sp_buf_text(sql, "CREATE TEMP TABLE sp_all (n int, sp_xid text) ON COMMIT DROP;\nINSERT INTO "
-                     "pg_temp.sp_all ");
-    for (size_t i = 0; i < all->count; i++) {
-        const undo_table *t = &all->items[i];
-        if (t->changes && t->keyed) {
-            sp_buf_fmt(sql, "SELECT 0 AS n, sp_xid FROM pg_temp.sp_diff_%zu UNION ALL ", t->number);
-        }
-        if (t->moves) {
-            sp_buf_fmt(sql,
-                       "SELECT 1, sp_xid FROM pg_temp.sp_new_%zu WHERE (SELECT n FROM "
-                       "pg_temp.sp_count WHERE number = %zu) > 0 UNION ALL ",
-                       t->number, t->number);
-        }
-    }
-    sp_buf_text(sql, "SELECT 0, NULL::text WHERE false;\n");
-    for (size_t i = 0; i < json_array_size(xids); i++) {
-        uint64_t xid = 0;
-        if (!sp_failed(sp_span_to_u64(sp_span_cstr(json_string_value(json_array_get(xids, i))),
-                                      UINT32_MAX, &xid))) {
-            sp_buf_fmt(sql, "INSERT INTO pg_temp.sp_one VALUES ('%llu');\n",
-                       (unsigned long long)xid);
-        }
-    }
-    /* DELETE may have changed nothing. What was undone in part leaves no trace of the one that is
-     * meant: then another's would be taken for it */
-    bool may_guess = json_array_size(xids) == 0 && u->job->job.partly == 0 && !u->astray;
-    for (size_t i = 0; i < all->count; i++) { /* whoever wrote all its rows is the one of most */
-        may_guess = may_guess && !undo_is_made_again(all->items[i].relation) &&
-                    (undo_verb_is(u, "DROP ALTER") || !undo_is_rewritten(u, &all->items[i]));
-    }
-    bool guesses = may_guess && keep_has_word(verbs, "UPDATE MERGE WITH INSERT DELETE DROP ALTER");
-    if (guesses) {
-        sp_buf_text(sql,
-                    "INSERT INTO pg_temp.sp_one SELECT sp_xid FROM pg_temp.sp_all GROUP BY sp_xid "
-                    "ORDER BY min(n), count(*) DESC, sp_xid LIMIT 1;\n");
-    }
-}
-
-static bool takes_rows(const undo *u)
-{
-    return keep_has_word(undo_text(u->manifest, "verb"),
-                         "ANY DELETE TRUNCATE DROP ALTER MERGE WITH COPY");
-}
-
-/* What stays on both sides, and cannot be told: rows that are missing beside rows that it wrote. */
-static void put_apart(const undo *u, const undo_table *t, bool takes, sp_buf *sql)
-{
-    sp_buf_fmt(
-        sql,
-        "INSERT INTO pg_temp.sp_count SELECT %zu, 'apart', CASE WHEN "
-        "(SELECT count(*) FROM pg_temp.sp_new_%zu JOIN pg_temp.sp_one ON xid = sp_xid) > p.n "
-        "THEN c.n - p.n ELSE 0 END FROM pg_temp.sp_count c, (SELECT COALESCE(sum(n), 0) AS n "
-        "FROM pg_temp.sp_pair_%zu) p WHERE c.number = %zu AND c.what = 'missing';\n"
-        "SELECT json_build_object('told', n || ' rows of ' || ",
-        t->number, t->number, t->number, t->number);
-    undo_literal(u, undo_text(t->relation, "quoted"), sql);
-    sp_buf_fmt(sql,
-               " || ' are missing, and others stand there that the same transaction wrote: whether "
-               "it added these, or gave them another key, cannot be told, so they stay%s') FROM "
-               "pg_temp.sp_count WHERE number = %zu AND what = 'apart' AND n > 0;\n",
-               takes ? "" : ", and what is missing stays away", t->number);
-    if (!takes) {
-        sp_buf_fmt(sql,
-                   "UPDATE pg_temp.sp_count SET n = (SELECT COALESCE(sum(n), 0) FROM "
-                   "pg_temp.sp_pair_%zu) WHERE number = %zu AND what = 'missing';\n",
-                   t->number, t->number);
-    }
-}
-
-/* What only changes rows took none away but by a new key: the others that are missing are others'
- * work. */
-static void put_choosing(const undo *u, const undo_tables *all, sp_buf *sql)
-{
-    bool takes = takes_rows(u);
-    put_who(u, all, sql);
-    for (size_t i = 0; i < all->count; i++) {
-        const undo_table *t = &all->items[i];
-        if (t->moves && t->mixed) {
-            put_pairs(u, t, sql);
-            put_apart(u, t, takes, sql);
-        } else if (t->moves && !takes) {
-            sp_buf_fmt(sql,
-                       "UPDATE pg_temp.sp_count SET n = 0 WHERE number = %zu AND what = 'missing' "
-                       "AND NOT EXISTS (SELECT FROM pg_temp.sp_new_%zu JOIN pg_temp.sp_one ON xid "
-                       "= sp_xid);\n",
-                       t->number, t->number);
-        }
-    }
 }
 
 /* A cast would cut what others wrote since without a word: there and back it is not the same. */
@@ -327,7 +62,7 @@ static void refuse_cut(const undo *u, const undo_table *t, const json_t *column,
                      "''" KEEP_SAID_OURS "'', MESSAGE = %L; END', ");
     undo_literal(u, sp_failed(sp_buf_error(&words)) ? "" : (const char *)words.ptr, sql);
     sp_buf_text(sql, ")) WHERE EXISTS (SELECT FROM ");
-    put_table(t, sql);
+    undo_put_table(t, sql);
     sp_buf_fmt(sql,
                " t WHERE t.%s::text::%s::text::%s::text IS DISTINCT FROM t.%s::text AND "
                "t.xmin::text NOT IN (SELECT xid FROM pg_temp.sp_one)) " UNDO_GEXEC,
@@ -370,11 +105,11 @@ static void put_lost(const undo *u, const undo_table *t, sp_buf *sql)
     }
     undo_code_check_again(t->relation, sql);
     sp_buf_text(sql, "UPDATE ");
-    put_table(t, sql);
+    undo_put_table(t, sql);
     sp_buf_text(sql, " t SET ");
     sp_buf_span(sql, sp_buf_borrow(&set));
     sp_buf_fmt(sql, " FROM pg_temp.sp_undo_%zu s WHERE ", t->number);
-    put_match(u, t, sql);
+    undo_put_match(u, t, sql);
     sp_buf_text(sql, ";\n");
 }
 
@@ -387,14 +122,14 @@ static void put_reverting(const undo *u, const undo_table *t, sp_buf *sql)
     }
     undo_code_check_again(t->relation, sql);
     sp_buf_text(sql, "UPDATE ");
-    put_table(t, sql);
+    undo_put_table(t, sql);
     sp_buf_text(sql, " t SET ");
     sp_buf_span(sql, sp_buf_borrow(&assignments));
     sp_buf_fmt(sql,
                " FROM pg_temp.sp_undo_%zu s, pg_temp.sp_diff_%zu d, pg_temp.sp_one o WHERE "
                "o.xid = d.sp_xid AND t.xmin::text = d.sp_xid AND ",
                t->number, t->number);
-    put_match(u, t, sql);
+    undo_put_match(u, t, sql);
     for (size_t i = 0; i < json_array_size(key); i++) {
         sp_buf_text(sql, " AND ");
         undo_put_equal(u, t->relation, i, "d", "s", sql);
@@ -413,17 +148,17 @@ static void put_goes(const undo *u, const undo_table *t, sp_buf *sql)
                "pg_temp.sp_undo_%zu s WHERE ",
                t->number);
     if (!t->keyed) {
-        put_values(t, put_table_text, sql);
+        undo_put_values(t, "t", false, sql);
         sp_buf_text(sql, "::text = ");
-        put_values(t, put_staging_text, sql);
+        undo_put_values(t, "s", false, sql);
         sp_buf_text(sql, "::text)");
         return;
     }
-    put_match(u, t, sql);
+    undo_put_match(u, t, sql);
     if (t->mixed) {
         sp_buf_text(sql, ") AND ");
-        put_others(t, "t", sql);
-        sp_buf_fmt(sql, " IN (SELECT v FROM pg_temp.sp_pair_%zu)", t->number);
+        undo_put_values(t, "t", true, sql);
+        sp_buf_fmt(sql, "::text IN (SELECT v FROM pg_temp.sp_pair_%zu)", t->number);
         return;
     }
     sp_buf_fmt(sql,
@@ -477,7 +212,7 @@ static void put_going(const undo *u, const undo_table *t, sp_buf *sql)
     put_hung(u, t, sql);
     undo_code_check_again(t->relation, sql);
     sp_buf_text(sql, "WITH done AS (DELETE FROM ");
-    put_table(t, sql);
+    undo_put_table(t, sql);
     sp_buf_text(sql, " t WHERE ");
     put_goes(u, t, sql);
     sp_buf_fmt(sql,
@@ -492,23 +227,23 @@ static void put_inserting(const undo *u, const undo_table *t, sp_buf *sql)
 {
     undo_code_check_again(t->relation, sql);
     sp_buf_fmt(sql, "WITH done AS (INSERT INTO %s (", undo_text(t->now, "quoted"));
-    list_columns(t->relation, ", ", put_name, sql);
+    undo_list_columns(t->relation, "", sql);
     sp_buf_text(sql, ") OVERRIDING SYSTEM VALUE SELECT ");
-    list_columns(t->relation, ", ", put_from_staging, sql);
+    undo_list_columns(t->relation, "s.", sql);
     sp_buf_fmt(sql, " FROM pg_temp.sp_undo_%zu s WHERE NOT EXISTS (SELECT FROM ", t->number);
-    put_table(t, sql);
+    undo_put_table(t, sql);
     sp_buf_text(sql, " t WHERE ");
-    put_match(u, t, sql);
+    undo_put_match(u, t, sql);
     if (t->keyed) {
         sp_buf_fmt(sql,
                    ") AND EXISTS (SELECT FROM pg_temp.sp_count WHERE number = %zu AND what = "
                    "'missing' AND n > 0",
                    t->number);
     }
-    if (t->moves && t->mixed && !takes_rows(u)) {
+    if (t->moves && t->mixed && !undo_takes_rows(u)) {
         sp_buf_text(sql, ") AND ");
-        put_others(t, "s", sql);
-        sp_buf_fmt(sql, " IN (SELECT v FROM pg_temp.sp_pair_%zu", t->number);
+        undo_put_values(t, "s", true, sql);
+        sp_buf_fmt(sql, "::text IN (SELECT v FROM pg_temp.sp_pair_%zu", t->number);
     }
     /* what is checked later no conflict is found by: it is an error then */
     bool checks_later = json_is_true(json_object_get(t->now, "later"));
@@ -551,7 +286,7 @@ static void put_report(undo *u, const undo_table *t, sp_buf *sql)
                     "OVER (ROWS UNBOUNDED PRECEDING) AS sp_sum FROM (SELECT to_json(ARRAY[");
     const json_t *key = json_object_get(t->relation, "key");
     for (size_t i = 0; i < json_array_size(key); i++) {
-        sp_buf_fmt(sql, "%sleft(d.%s::text, 100)", i == 0 ? "" : ", ", key_at(key, i));
+        sp_buf_fmt(sql, "%sleft(d.%s::text, 100)", i == 0 ? "" : ", ", undo_key_at(key, i));
     }
     sp_buf_fmt(sql,
                "]) AS k FROM pg_temp.sp_diff_%zu d WHERE NOT (%s AND EXISTS (SELECT FROM "
@@ -567,18 +302,18 @@ static void put_without_key(undo *u, const undo_table *t, sp_buf *sql)
         put_going(u, t, sql);
     }
     undo_code_check_again(t->relation, sql);
-    sp_buf_fmt(sql, "WITH a AS (SELECT s.*, ROW(");
-    list_columns(t->relation, ", ", put_staging_text, sql);
-    sp_buf_text(sql, ")::text AS sp_row, row_number() OVER (PARTITION BY ROW(");
-    list_columns(t->relation, ", ", put_staging_text, sql);
-    sp_buf_fmt(sql, ")::text) AS sp_nr FROM pg_temp.sp_undo_%zu s), b AS (SELECT ROW(", t->number);
-    list_columns(t->relation, ", ", put_table_text, sql);
-    sp_buf_text(sql, ")::text AS sp_row, count(*) AS sp_n FROM ");
-    put_table(t, sql);
+    sp_buf_text(sql, "WITH a AS (SELECT s.*, ");
+    undo_put_values(t, "s", false, sql);
+    sp_buf_text(sql, "::text AS sp_row, row_number() OVER (PARTITION BY ");
+    undo_put_values(t, "s", false, sql);
+    sp_buf_fmt(sql, "::text) AS sp_nr FROM pg_temp.sp_undo_%zu s), b AS (SELECT ", t->number);
+    undo_put_values(t, "t", false, sql);
+    sp_buf_text(sql, "::text AS sp_row, count(*) AS sp_n FROM ");
+    undo_put_table(t, sql);
     sp_buf_fmt(sql, " t GROUP BY 1), done AS (INSERT INTO %s (", undo_text(t->now, "quoted"));
-    list_columns(t->relation, ", ", put_name, sql);
+    undo_list_columns(t->relation, "", sql);
     sp_buf_text(sql, ") OVERRIDING SYSTEM VALUE SELECT ");
-    list_columns(t->relation, ", ", put_from_staging, sql);
+    undo_list_columns(t->relation, "s.", sql);
     sp_buf_text(sql, " FROM a s LEFT JOIN b USING (sp_row) WHERE s.sp_nr > COALESCE(b.sp_n, 0) "
                      "RETURNING 1) ");
     sp_buf_text(sql, "SELECT json_build_object('relation', ");
@@ -642,11 +377,11 @@ sp_err undo_rows(undo *u, const undo_tables *all, sp_buf *sql)
         sp_buf_fmt(sql, "ANALYZE pg_temp.sp_undo_%zu;\n",
                    all->items[i].number); /* else the planner thinks it small */
         if (all->items[i].keyed) {
-            put_comparing(u, &all->items[i], sql);
+            undo_put_comparing(u, &all->items[i], sql);
         }
         TRY(undo_script(u, sql));
     }
-    put_choosing(u, all, sql);
+    undo_put_choosing(u, all, sql);
     undo_keys_wait(all, sql);
     for (size_t i = 0; i < all->count; i++) {
         TRY(put_rows(u, all, &all->items[i], sql));

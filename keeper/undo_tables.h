@@ -76,6 +76,26 @@ void undo_keys_wait(const undo_tables *all, sp_buf *sql);
 /* They are; a row that one of them does not find makes the script fail. */
 void undo_keys_check(sp_buf *sql);
 
+/* ---- undo_whose.c ---- */
+/* A column of the key, quoted. */
+const char *undo_key_at(const json_t *key, size_t i);
+bool undo_is_beside_key(const json_t *relation, const json_t *column);
+/* "ONLY shop.z": what inherits from it is a table of its own, while a partition's rows are its
+ * root's. */
+void undo_put_table(const undo_table *t, sp_buf *sql);
+/* "t.k = s.k AND ...": the rows of the table and of its staging that have one key. */
+void undo_put_match(const undo *u, const undo_table *t, sp_buf *sql);
+/* "ROW(t.a::text, ...)" of the columns that it has not lost. */
+void undo_put_values(const undo_table *t, const char *alias, bool beside_key, sp_buf *sql);
+/* The statement may have taken rows away, not only changed them. */
+bool undo_takes_rows(const undo *u);
+/* sp_diff: rows that are there with other values, and who wrote them; sp_new: that were not kept;
+ * sp_count 'missing'. */
+void undo_put_comparing(const undo *u, const undo_table *t, sp_buf *sql);
+/* sp_one: the transactions whose rows are taken back; what is missing by others' work does not
+ * count; sp_pair. */
+void undo_put_choosing(const undo *u, const undo_tables *all, sp_buf *sql);
+
 /* ---- undo_triggers.c ---- */
 /* Switches off what there is on the table (an expression: its oid), once it is locked, on its
  * partitions, and, reaching, on what a changed key reaches; a new one would run, too. */

@@ -337,6 +337,8 @@ void keep_reader_free(keep_reader *reader)
 sp_err keep_file_remove(const char *dir, uint64_t keep)
 {
     char path[KEEP_PATH_BYTES];
+    TRY(name_of(dir, keep, ".again", path));
+    unlink(path); /* undo_again.c; there may be none */
     TRY(name_of(dir, keep, ".keep", path));
     if (unlink(path) != 0) {
         return sp_fail(errno == ENOENT ? SP_ENOTFOUND : SP_EIO);
@@ -352,7 +354,9 @@ void keep_files_expire(const char *dir, uint64_t before_unix_s)
     for (const struct dirent *entry = open_dir == NULL ? NULL : readdir(open_dir); entry != NULL;
          entry = readdir(open_dir)) {
         struct stat st;
-        if (sp_span_ends(sp_span_cstr(entry->d_name), SP_SPAN_LIT(".keep")) &&
+        sp_span name = sp_span_cstr(entry->d_name);
+        if ((sp_span_ends(name, SP_SPAN_LIT(".keep")) ||
+             sp_span_ends(name, SP_SPAN_LIT(".again"))) &&
             fstatat(dirfd(open_dir), entry->d_name, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
             (uint64_t)st.st_mtime < before_unix_s) {
             unlinkat(dirfd(open_dir), entry->d_name, 0);

@@ -456,6 +456,7 @@ sp_err undo_read_toc(undo *u)
 static sp_err look(undo *u)
 {
     TRY(undo_read_toc(u));
+    TRY(undo_take_again(u));
     TRY(undo_code_events(u));
     TRY(take_made_again(u));
     TRY(read_present(u));
@@ -502,7 +503,13 @@ static sp_err run(undo *u)
     TRY(err);
     TRY(look(u));
     TRY(undo_run(u, write_script, u));
-    return undo_write_report(u);
+    TRY(undo_write_report(u));
+    if (!u->try_only && !u->is_whole && undo_verb_is(u, "DROP ALTER")) {
+        /* else another try finds the names taken, and says so */
+        SP_IGNORE(undo_note_again(u));
+        sp_buf_reset(&u->job->why);
+    }
+    return sp_ok();
 }
 
 undo undo_make(keep_job *job, bool try)
@@ -532,6 +539,7 @@ void undo_done(undo *u)
     json_decref(u->grounds_gone);
     json_decref(u->lessened);
     json_decref(u->fallen);
+    json_decref(u->again);
     json_decref(u->restored);
     json_decref(u->told);
 }

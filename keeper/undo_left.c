@@ -101,7 +101,7 @@ static bool is_strangers(const keep_toc_entry *entry, const PGresult *strangers)
 sp_err undo_leave_above(undo *u)
 {
     auto_result PGresult *strangers = NULL;
-    bool whole = json_is_true(json_object_get(u->manifest, "whole")) && !u->another;
+    bool whole = json_is_true(json_object_get(u->manifest, "whole"));
     sp_span rest = sp_buf_borrow(&u->toc);
     keep_toc_entry entry;
     if (!undo_verb_is(u, "DROP ALTER")) {

@@ -44,6 +44,7 @@ typedef struct {
     size_t left_count;
     json_t *renamed;      /* what is called otherwise now, in words, by catalog and oid */
     json_t *grounds_gone; /* what columns stood on, by catalog and oid */
+    json_t *again;        /* numbers of now, by ids of entries: what an earlier undo put back */
     json_t *fallen;       /* [place in hangs, what it stood on is gone, so is a column of its] */
     json_t *above;        /* what the keeper's role cannot make, by catalog and oid */
     json_t *lessened;     /* tables without columns that they had, by oid */
@@ -55,6 +56,7 @@ typedef struct {
     json_t *restored;     /* texts */
     json_t *told;         /* sentences for people */
     size_t notes;         /* how many of them say nothing of what came back */
+    bool is_whole;        /* all came back, as the report has it */
     bool leaves_out;      /* something that nobody named, or rows, and that is told */
     keep_child psql;
     char *ties;    /* a value: the tables that foreign keys are about to tie; NULL = none yet */
@@ -119,6 +121,12 @@ SP_MUST sp_err undo_find_equals(undo *u);
 /* "t.k = s.k" of the i-th column of the relation's key, of the sides that are given. */
 void undo_put_equal(const undo *u, const json_t *relation, size_t i, const char *left,
                     const char *right, sp_buf *sql);
+
+/* ---- undo_again.c ---- */
+/* Reads the archive's list and the manifest with the numbers that earlier undos of it left. */
+SP_MUST sp_err undo_take_again(undo *u);
+/* Once it is committed: writes down the numbers of what came back, for the next try. */
+SP_MUST sp_err undo_note_again(undo *u);
 
 /* ---- undo_history.c ---- */
 /* SP_ECONFLICT: this is another cluster. */

@@ -158,10 +158,11 @@ sp_err undo_write_report(undo *u)
     bool are_read = true;
     json_t *rows = read_rows(u, &are_read);
     bool nothing = are_read && is_nothing(u, rows);
-    json_t *all = json_pack("{s:b, s:b, s:O, s:O, s:o, s:O}", "tried_only", (int)u->try_only,
-                            "complete", (int)(are_read && !u->leaves_out && is_complete(rows)),
-                            "verb", json_object_get(u->manifest, "verb"), "restored", u->restored,
-                            "rows", rows, "told", u->told);
+    u->is_whole = are_read && !u->leaves_out && is_complete(rows);
+    json_t *all =
+        json_pack("{s:b, s:b, s:O, s:O, s:o, s:O}", "tried_only", (int)u->try_only, "complete",
+                  (int)u->is_whole, "verb", json_object_get(u->manifest, "verb"), "restored",
+                  u->restored, "rows", rows, "told", u->told);
     if (u->beside != NULL) {
         json_object_set_new(all, "beside", json_string(u->beside));
     }

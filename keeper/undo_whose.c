@@ -109,9 +109,9 @@ static void put_pairs(const undo *u, const undo_table *t, sp_buf *sql)
     sp_buf_fmt(sql, "CREATE TEMP TABLE sp_pair_%zu ON COMMIT DROP AS WITH a AS (SELECT ",
                t->number);
     undo_put_values(t, "s", true, sql);
-    sp_buf_fmt(sql,
-               " AS v, count(*) AS n FROM pg_temp.sp_undo_%zu s WHERE NOT EXISTS (SELECT FROM ",
-               t->number);
+    sp_buf_fmt(
+        sql, "::text AS v, count(*) AS n FROM pg_temp.sp_undo_%zu s WHERE NOT EXISTS (SELECT FROM ",
+        t->number);
     undo_put_table(t, sql);
     sp_buf_text(sql, " t WHERE ");
     undo_put_match(u, t, sql);

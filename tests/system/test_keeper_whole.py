@@ -13,7 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 import psycopg2
 import pytest
 
-from keeper_client import UNDO
+from keeper_client import FORGET, UNDO
 from keeperlib import keep, server_and_keeper, undo
 from officelib import wait_for
 from vault_client import ECONFLICT, OK
@@ -21,7 +21,7 @@ from vault_client import ECONFLICT, OK
 ROLES = """
 CREATE ROLE owner NOLOGIN;
 CREATE ROLE clerk NOLOGIN;
-CREATE ROLE op_keep LOGIN PASSWORD 'of op_keep' IN ROLE owner;
+CREATE ROLE op_keep LOGIN CREATEDB PASSWORD 'of op_keep' IN ROLE owner;
 GRANT pg_read_all_data TO op_keep;
 """
 
@@ -234,3 +234,37 @@ def test_a_clock_that_jumps_ends_no_keep(keeper, server):
         time.sleep(6)  # it looks every five seconds
         assert path.exists() == (believed < time.time() - days)
     assert "keeps do not end by it" in keeper.logged()
+
+
+# ---- another try ----
+
+AGAIN = [("DROP SCHEMA shop, his CASCADE", "orders"), ("DROP DATABASE orders", "postgres")]
+
+
+@pytest.mark.parametrize("statement, where", AGAIN)
+def test_what_was_left_out_comes_back_by_another_try(keeper, server, statement, where):
+    """What the first one made is known by its new numbers, and neither made again nor changed."""
+    server.sql("CREATE ROLE third; SET ROLE third; RESET ROLE")
+    server.sql("CREATE SCHEMA his AUTHORIZATION third; GRANT ALL ON SCHEMA shop TO third; GRANT REFERENCES ON shop.things TO third; SET ROLE third; CREATE TYPE his.hue AS ENUM ('red');"
+               "CREATE TABLE his.t (id int PRIMARY KEY, thing int REFERENCES shop.things, hue his.hue); INSERT INTO his.t VALUES (1, 1, 'red')", "orders")
+    server.sql("SET ROLE owner; CREATE TABLE shop.log (id serial PRIMARY KEY, n int CHECK (n > 0)); INSERT INTO shop.log (n) VALUES (1), (2); CREATE INDEX log_n ON shop.log (n);"
+               "CREATE VIEW shop.seen AS TABLE shop.log; GRANT SELECT ON shop.log TO third", "orders")
+    dump = lambda: "\n".join(one for one in server.run("pg_dump", "orders").splitlines() if "restrict" not in one)  # noqa: E731
+    before = dump()
+    try:
+        keep(keeper, server, 70, "DROP CASCADE", whole=True)
+        server.sql(statement, where)
+        report = undo(keeper, server, 70, "DROP CASCADE", whole=True)
+        assert report["complete"] is False and server.sql("SELECT count(*) FROM shop.log", "orders") == "2", report
+        server.sql("DELETE FROM shop.log WHERE id = 1; ALTER TABLE shop.log ADD COLUMN more int", "orders")
+        server.sql("GRANT third TO op_keep")
+        report = undo(keeper, server, 70, "DROP CASCADE", whole=True, partly=True)
+        assert report["complete"] is True and server.sql("SELECT id FROM shop.log", "orders") == "2", report
+        assert not [one for one in report["restored"] if " shop " in one and "FK CONSTRAINT" not in one], report
+        server.sql("INSERT INTO shop.log (id, n) VALUES (1, 1); ALTER TABLE shop.log DROP COLUMN more", "orders")
+        assert sorted(dump().splitlines()) == sorted(before.splitlines())
+        assert keeper.job(FORGET, keep=70)[0] == OK and not list(keeper.kept_file(70).parent.glob("*46*"))
+    finally:
+        server.sql("REVOKE third FROM op_keep")
+        server.sql("DROP SCHEMA IF EXISTS his CASCADE; DROP OWNED BY third", "orders")
+        server.sql("DROP OWNED BY third; DROP ROLE third")

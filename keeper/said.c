@@ -59,16 +59,32 @@ static bool is_notice(sp_span code)
     return sp_span_starts(code, SP_SPAN_LIT("00")) || sp_span_starts(code, SP_SPAN_LIT("01"));
 }
 
+/* Takes what stands up to the end of the first error's line off. */
+static bool find_error(sp_span *text, sp_span *ret_code, sp_span *ret_message)
+{
+    sp_span line;
+    bool found = false;
+    while (!found && sp_span_split(text, '\n', &line)) {
+        found = read_head(line, ret_code, ret_message) && !is_notice(*ret_code);
+    }
+    return found;
+}
+
+bool keep_said_is_busy(sp_span text)
+{
+    static const char *const codes[] = {"55P03", "40P01"};
+    sp_span code;
+    sp_span message;
+    return find_error(&text, &code, &message) &&
+           sp_span_which(code, codes, SP_COUNT(codes)) < SP_COUNT(codes);
+}
+
 void keep_said(sp_span text, sp_buf *out)
 {
     sp_span line;
     sp_span code;
     sp_span message;
-    bool found = false;
-    while (!found && sp_span_split(&text, '\n', &line)) {
-        found = read_head(line, &code, &message) && !is_notice(code);
-    }
-    if (!found) {
+    if (!find_error(&text, &code, &message)) {
         return;
     }
     if (!is_bare(code)) {

@@ -20,5 +20,8 @@
 /* text: with VERBOSITY verbose. Appends the first error, its hint where nothing stands before that;
  * of an error that may hold values only the code. Nothing: there is no error in it. */
 void keep_said(sp_span text, sp_buf *out);
+/* The first error is of others that were in the way for the moment: a lock that was not to be had,
+ * a deadlock. */
+bool keep_said_is_busy(sp_span text);
 
 #endif

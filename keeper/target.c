@@ -16,7 +16,12 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-enum { CONNINFO_MAX_BYTES = 4096, PASSWORD_MAX_BYTES = 2048 };
+enum {
+    CONNINFO_MAX_BYTES = 4096,
+    PASSWORD_MAX_BYTES = 2048,
+    KEEP_ANSWER_MAX_BYTES = 128 << 20,
+    ROW_BYTES = 64 /* what a value takes besides its own */
+};
 #define ANSWER_US ((uint64_t)3600 * 1000 * 1000)
 
 /* What the owner of a database could set for it: who asks, which rows and how much of the catalogs
@@ -28,7 +33,8 @@ static const char PINNED[] =
     "gssencmode=disable "
     "options='-c statement_timeout=0 -c lock_timeout=30s -c search_path=pg_catalog "
     "-c standard_conforming_strings=on -c quote_all_identifiers=off -c DateStyle=ISO "
-    "-c IntervalStyle=postgres -c jit=off -c default_transaction_read_only=off -c role=none "
+    "-c IntervalStyle=postgres -c TimeZone=UTC -c jit=off -c default_transaction_read_only=off -c "
+    "role=none "
     "-c default_transaction_isolation=read\\\\ committed -c row_security=off -c xmloption=content "
     "-c array_nulls=on -c lc_monetary=C -c bytea_output=hex -c extra_float_digits=3 "
     "-c transform_null_equals=off -c gin_fuzzy_search_limit=0 "
@@ -213,20 +219,80 @@ static sp_err await_answer(PGconn *conn)
     return sp_ok();
 }
 
+static size_t bytes_of(const PGresult *result)
+{
+    size_t bytes = 0;
+    for (int row = 0; row < PQntuples(result); row++) {
+        for (int column = 0; column < PQnfields(result); column++) {
+            bytes += (size_t)PQgetlength(result, row, column) + ROW_BYTES;
+        }
+    }
+    return bytes;
+}
+
+static bool add_row(PGresult *all, const PGresult *one)
+{
+    int row = PQntuples(all);
+    bool added = true;
+    for (int column = 0; column < PQnfields(one) && added; column++) {
+        bool is_null = PQgetisnull(one, 0, column) != 0;
+        added = PQsetvalue(all, row, column, is_null ? NULL : PQgetvalue(one, 0, column),
+                           is_null ? -1 : PQgetlength(one, 0, column)) != 0;
+    }
+    return added;
+}
+
+/* Row by row, so that no server fills our memory; all of them as one. */
+static sp_err take_answer(PGconn *conn, PGresult **all)
+{
+    size_t bytes = 0;
+    for (;;) {
+        auto_result PGresult *one = NULL;
+        TRY(await_answer(conn));
+        one = PQgetResult(conn);
+        if (one == NULL) {
+            return sp_ok();
+        }
+        bool is_row = PQresultStatus(one) == PGRES_SINGLE_TUPLE;
+        bytes += bytes_of(one) + ROW_BYTES;
+        if (bytes > KEEP_ANSWER_MAX_BYTES) {
+            return sp_fail(SP_ELIMIT);
+        }
+        if (is_row && PQnfields(one) == 0) { /* it says that there is one */
+            PQclear(*all);
+            *all = SP_STEAL(one);
+            continue;
+        }
+        if (is_row && *all == NULL) {
+            *all = PQcopyResult(one, PG_COPYRES_ATTRS);
+        }
+        if (is_row && (*all == NULL || !add_row(*all, one))) {
+            return sp_fail(SP_ENOMEM);
+        }
+        bool is_end = PQresultStatus(one) == PGRES_TUPLES_OK && *all != NULL;
+        if (!is_row && !is_end) { /* what it came to: an error behind rows, or no rows */
+            PQclear(*all);
+            *all = SP_STEAL(one);
+        }
+    }
+}
+
 static sp_err ask_server(keep_job *job, PGconn *conn, const char *sql, int count,
                          const char *const *values, PGresult **ret_result)
 {
-    if (PQsendQueryParams(conn, sql, count, NULL, values, NULL, NULL, 0) == 0) {
+    if (PQsendQueryParams(conn, sql, count, NULL, values, NULL, NULL, 0) == 0 ||
+        PQsetSingleRowMode(conn) == 0) {
         note_words(job, PQerrorMessage(conn));
         return sp_fail(SP_EIO);
     }
-    TRY(await_answer(conn));
-    *ret_result = PQgetResult(conn);
+    sp_err err = take_answer(conn, ret_result);
     keep_work_moved(&job->work);
-    for (PGresult *more = PQgetResult(conn); more != NULL; more = PQgetResult(conn)) {
-        PQclear(more);
+    if (sp_failed(err)) {
+        note_words(job,
+                   err.code == SP_ELIMIT ? "the server answers more than the keeper reads" : "");
+        keep_clear(ret_result);
     }
-    return sp_ok();
+    return err;
 }
 
 sp_err keep_exec(keep_job *job, PGconn *conn, const char *sql, int count, const char *const *values,
@@ -235,7 +301,7 @@ sp_err keep_exec(keep_job *job, PGconn *conn, const char *sql, int count, const 
     PGresult *result = NULL;
     TRY(ask_server(job, conn, sql, count, values, &result));
     ExecStatusType status = PQresultStatus(result);
-    if (status != PGRES_TUPLES_OK && status != PGRES_COMMAND_OK) {
+    if (status != PGRES_TUPLES_OK && status != PGRES_COMMAND_OK && status != PGRES_SINGLE_TUPLE) {
         note_words(job, PQerrorMessage(conn));
         PQclear(result);
         return sp_fail(SP_EIO);

@@ -373,20 +373,24 @@ static sp_err write_script(void *self)
     return undo_script(u, &sql);
 }
 
-/* Without values: whoever asks for an undo may see them masked. */
-static void note_said(undo *u)
+/* Without values: whoever asks for an undo may see them masked. SP_EAGAIN: others were in the way
+ * for the moment, and nothing came of it. */
+static sp_err note_said(undo *u)
 {
     auto_buf sp_buf words = sp_buf_make(SAID_MAX_BYTES);
     auto_buf sp_buf said = sp_buf_make(SAID_MAX_BYTES);
     if (sp_failed(keep_child_said(&u->psql, &words))) {
         sp_buf_reset(&u->job->why);
-        return;
+        return sp_fail(SP_ECONFLICT);
     }
     keep_said(sp_buf_borrow(&words), &said);
     if (said.len > 0) {
         sp_buf_reset(&u->job->why);
         sp_buf_span(&u->job->why, sp_span_cut(sp_buf_borrow(&said), WHY_MAX_BYTES));
     }
+    bool waits = !u->try_only && u->psql.status == PSQL_SCRIPT_FAILED &&
+                 keep_said_is_busy(sp_buf_borrow(&words));
+    return sp_fail(waits ? SP_EAGAIN : SP_ECONFLICT);
 }
 
 sp_err undo_run(undo *u, sp_err (*write)(void *self), void *self)
@@ -429,8 +433,7 @@ sp_err undo_run(undo *u, sp_err (*write)(void *self), void *self)
         u->job->end_unknown = !u->try_only; /* it had the COMMIT, and no answer to it perhaps */
     }
     if (sp_failed(ended)) { /* the server said no: its words are in why */
-        note_said(u);
-        return sp_fail(SP_ECONFLICT);
+        return note_said(u);
     }
     return written;
 }

@@ -69,6 +69,16 @@ static void refuse_cut(const undo *u, const undo_table *t, const json_t *column,
                name, undo_text(column, "type"), undo_text(now, "type"), name);
 }
 
+/* Between times with a zone and without one, whose value depends on a setting. */
+static bool changes_zone(const undo_table *t, const json_t *column)
+{
+    static const char with[] = "with time zone";
+    const json_t *now =
+        json_object_get(json_object_get(t->now, "columns"), undo_text(column, "name"));
+    return (strstr(undo_text(now, "type"), with) != NULL) !=
+           (strstr(undo_text(column, "type"), with) != NULL);
+}
+
 /* Columns with another type get the one that they had; what was cut comes back with the rows. */
 static void put_types(undo *u, const undo_table *t, sp_buf *sql)
 {
@@ -82,8 +92,11 @@ static void put_types(undo *u, const undo_table *t, sp_buf *sql)
             sp_buf_fmt(sql, "ALTER TABLE %s ALTER COLUMN %s TYPE %s USING %s::text::%s;\n",
                        undo_text(t->now, "quoted"), name, undo_text(column, "type"), name,
                        undo_text(column, "type"));
-            undo_tell(u, json_sprintf("column %s of %s has its old type again", name,
-                                      undo_text(t->relation, "quoted")));
+            undo_tell(u, json_sprintf("column %s of %s has its old type again%s", name,
+                                      undo_text(t->relation, "quoted"),
+                                      changes_zone(t, column)
+                                          ? ": what others wrote since is taken for UTC"
+                                          : ""));
         }
     }
 }

@@ -75,7 +75,8 @@ typedef struct {
 
 typedef struct {
     uint64_t job;
-    uint8_t code;   /* sp_code; SP_ECONFLICT: it cannot be put back, why says why. SP_ECLOSED, of
+    uint8_t code;   /* sp_code; SP_ECONFLICT: it cannot be put back, why says why. SP_EAGAIN: others
+                     * held a lock meanwhile, nothing came of it. SP_ECLOSED, of
                      * UNDO: the server was to commit and never said whether it did */
     uint64_t bytes; /* kept, or would be */
     uint64_t duration_ms;

@@ -7,6 +7,9 @@ OWNS a server and a keeper. PROCESS tests. TRUST none. SPEC keeper/README.md.
 
 import contextlib
 import os
+import socket
+import struct
+import threading
 from concurrent.futures import ThreadPoolExecutor
 
 import psycopg2
@@ -508,3 +511,37 @@ def test_a_check_that_the_archive_adds_when_rows_are_there(keeper, server, trap,
         assert any(t.startswith("CHECK CONSTRAINT trap it c ") and "is not put back" in t for t in report["told"])
     there = "SELECT string_agg(conname || '=' || obj_description(oid, 'pg_constraint'), ' ') FROM pg_constraint WHERE connamespace = 'trap'::regnamespace AND contype = 'c'"
     assert server.sql(there, "orders") == checks
+
+
+# ---- a server that answers without an end ----
+
+def endless(rows):
+    """Speaks as much of the protocol as a first question takes; how many rows it sent is in the list."""
+    listener = socket.create_server(("127.0.0.1", 0))
+
+    def message(kind, body=b""):
+        return kind + struct.pack(">I", len(body) + 4) + body
+
+    def serve():
+        one, _ = listener.accept()
+        with one, contextlib.suppress(OSError):
+            one.recv(65536)
+            one.sendall(message(b"R", struct.pack(">I", 0)) + message(b"Z", b"I"))
+            one.recv(65536)
+            one.sendall(message(b"1") + message(b"2") + message(b"T", struct.pack(">H", 1) + b"a\0" + struct.pack(">IHIhih", 0, 0, 25, -1, -1, 0)))
+            row = message(b"D", struct.pack(">HI", 1, 1 << 20) + b"x" * (1 << 20))
+            while len(rows) < 2000:
+                one.sendall(row)
+                rows.append(1)
+
+    threading.Thread(target=serve, daemon=True).start()
+    return listener
+
+
+def test_a_server_that_answers_without_an_end(keeper, server):
+    rows = []
+    with endless(rows) as listener:
+        code, _, _, _, why = keeper.job(ESTIMATE, port=listener.getsockname()[1], verb="DROP", objects=["public.things"])
+    assert code != OK and "answers more than the keeper reads" in why, why
+    assert len(rows) < 300, len(rows)
+    assert keeper.job(ESTIMATE, port=server.port, verb="DROP", whole=True)[0] == OK

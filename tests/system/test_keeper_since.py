@@ -10,7 +10,7 @@ import pytest
 
 from keeper_client import UNDO
 from keeperlib import keep, row, server_and_keeper, undo
-from vault_client import ECONFLICT
+from vault_client import EAGAIN, ECONFLICT
 
 ROLES = """
 CREATE ROLE owner NOLOGIN;
@@ -212,3 +212,29 @@ def test_a_domain_that_falls_with_the_function_of_its_check(keeper, server, shop
     finally:
         server.sql("ALTER ROLE owner NOSUPERUSER")
     assert server.sql("SELECT 3::shop.d, (SELECT count(*) FROM shop.z)", "orders") == "3|5"
+
+
+def test_a_lock_of_others_does_not_use_it_up(keeper, server, shop):
+    """30 s are waited for it; core puts it off then (SP_EAGAIN) and tries again. A dry run only says so."""
+    keep(keeper, server, 25, "DELETE", "shop.z")
+    shop("DELETE FROM shop.z WHERE id = 1")
+    with contextlib.closing(server.connect(database="orders")) as other:
+        other.autocommit = False
+        other.cursor().execute("INSERT INTO shop.z VALUES (9, '', '')")
+        code, _, _, _, why = keeper.job(UNDO, keep=25, port=server.port, verb="DELETE")
+        assert code == EAGAIN and "lock timeout" in why, (code, why)
+        other.rollback()
+    assert undo(keeper, server, 25, "DELETE")["complete"]
+
+
+def test_times_that_lost_their_zone_count_as_utc_for_whoever_set_another(keeper, server, shop):
+    shop("CREATE TABLE shop.t (id int PRIMARY KEY, at timestamptz); INSERT INTO shop.t VALUES (1, '2026-01-01 12:00Z'); SET TimeZone = 'UTC'")
+    server.sql("ALTER DATABASE orders SET TimeZone = 'Asia/Tokyo'")
+    try:
+        keep(keeper, server, 30, "ALTER", "shop.t")
+        shop("SET TimeZone = 'UTC'; ALTER TABLE shop.t ALTER at TYPE timestamp; INSERT INTO shop.t VALUES (2, '2026-01-01 13:00')")
+        report = undo(keeper, server, 30, "ALTER")
+        assert server.sql("SET TimeZone = 'UTC'; SELECT string_agg(at::text, ' ' ORDER BY id) FROM shop.t", "orders") == "2026-01-01 12:00:00+00 2026-01-01 13:00:00+00"
+        assert "column at of shop.t has its old type again: what others wrote since is taken for UTC" in report["told"], report
+    finally:
+        server.sql("ALTER DATABASE orders RESET ALL")

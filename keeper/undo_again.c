@@ -152,24 +152,29 @@ static void renumber_keys(const numbers *all, uint32_t catalog, json_t *manifest
     json_object_set_new(manifest, what, renumbered);
 }
 
+/* What it stands on, and calls. */
+static void renumber_code(const numbers *all, const json_t *one)
+{
+    const json_t *calls = json_object_get(one, "calls");
+    renumber_pairs(all, json_object_get(one, "stands"));
+    for (size_t i = 0; i < json_array_size(calls); i++) {
+        json_t *call = json_array_get(calls, i);
+        renumber(all, (uint32_t)json_integer_value(json_object_get(call, "class")), call, "oid");
+    }
+}
+
 static void renumber_relation(const numbers *all, json_t *relation)
 {
     const json_t *columns = json_object_get(relation, "columns");
-    const json_t *calls = json_object_get(relation, "calls");
     json_t *equals = json_object_get(relation, "equals");
-    uint32_t was = undo_oid(relation);
-    if (renumber(all, PG_CLASS, relation, "oid") && undo_oid(relation) != was) {
-        json_object_set_new(relation, "was", json_integer(was));
+    if (renumber(all, PG_CLASS, relation, "oid")) { /* as the list has it, by now */
+        json_object_set_new(relation, "was", json_integer(undo_oid(relation)));
     }
-    renumber_pairs(all, json_object_get(relation, "stands"));
+    renumber_code(all, relation);
     for (size_t i = 0; i < json_array_size(columns); i++) {
         json_t *column = json_array_get(columns, i);
         renumber(all, PG_TYPE, column, "type_oid");
         renumber_pairs(all, json_object_get(column, "on"));
-    }
-    for (size_t i = 0; i < json_array_size(calls); i++) {
-        json_t *call = json_array_get(calls, i);
-        renumber(all, (uint32_t)json_integer_value(json_object_get(call, "class")), call, "oid");
     }
     for (size_t i = 0; i < json_array_size(equals); i++) {
         const number *one =
@@ -198,6 +203,7 @@ static void renumber_manifest(const undo *u, const numbers *all)
     const json_t *relations = json_object_get(u->manifest, "relations");
     const json_t *keys = json_object_get(u->manifest, "foreign");
     const json_t *guarded = json_object_get(u->manifest, "guarded");
+    const json_t *definitions = json_object_get(u->manifest, "definitions");
     const json_t *is_public = json_object_get(u->again, "public");
     for (size_t i = 0; i < json_array_size(relations); i++) {
         renumber_relation(all, json_array_get(relations, i));
@@ -211,6 +217,11 @@ static void renumber_manifest(const undo *u, const numbers *all)
     for (size_t i = 0; i < json_array_size(guarded); i++) {
         json_t *one = json_array_get(guarded, i);
         renumber(all, (uint32_t)json_integer_value(json_object_get(one, "class")), one, "oid");
+    }
+    for (size_t i = 0; i < json_array_size(definitions); i++) {
+        json_t *one = json_array_get(definitions, i);
+        renumber(all, (uint32_t)json_integer_value(json_object_get(one, "class")), one, "oid");
+        renumber_code(all, one);
     }
     renumber_hangs(all, json_object_get(u->manifest, "hangs"));
     renumber_pairs(all, json_object_get(u->manifest, "schemas"));

@@ -74,6 +74,10 @@ sp_err keep_writer_new(const char *dir, uint64_t keep, const sp_key *key, sp_spa
     w->zstd = ZSTD_createCCtx();
     sp_err err = w->zstd == NULL ? sp_fail(SP_ENOMEM) : name_of(dir, keep, ".part", w->part);
     if (!sp_failed(err)) {
+        err = name_of(dir, keep, ".again", w->path);
+    }
+    if (!sp_failed(err)) {
+        unlink(w->path); /* of another keep of this number */
         err = name_of(dir, keep, ".keep", w->path);
     }
     if (!sp_failed(err)) {

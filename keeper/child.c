@@ -151,6 +151,25 @@ sp_err keep_child_told(const keep_child *child, sp_buf *out)
     return read_file(child->told, out);
 }
 
+sp_err keep_child_hear(const keep_child *child, uint64_t *at_bytes, sp_buf *out)
+{
+    uint8_t chunk[4096];
+    ssize_t got = 0;
+    /* not read(): it writes where this file is read, as they share their place in it */
+    while ((got = pread(child->told, chunk, sizeof(chunk), (off_t)*at_bytes)) > 0) {
+        sp_buf_span(out, sp_span_of(chunk, (size_t)got));
+        *at_bytes += (uint64_t)got;
+    }
+    return got < 0 && errno != EINTR ? sp_fail(SP_EIO) : sp_buf_error(out);
+}
+
+bool keep_child_has_ended(const keep_child *child)
+{
+    siginfo_t info = {.si_pid = 0};
+    return waitid(P_PID, (id_t)child->pid, &info, WEXITED | WNOWAIT | WNOHANG) < 0 ||
+           info.si_pid != 0;
+}
+
 sp_err keep_child_said(const keep_child *child, sp_buf *out)
 {
     return read_file(child->errors, out);

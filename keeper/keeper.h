@@ -93,6 +93,11 @@ SP_MUST sp_err keep_child_end(keep_job *job, keep_child *child);
 SP_MUST sp_err keep_child_said(const keep_child *child, sp_buf *out);
 /* What it wrote to its file. */
 SP_MUST sp_err keep_child_told(const keep_child *child, sp_buf *out);
+/* What it has written there so far behind *at_bytes, which goes on; nothing when there is no more.
+ */
+SP_MUST sp_err keep_child_hear(const keep_child *child, uint64_t *at_bytes, sp_buf *out);
+/* It runs no more; it is still to be waited for. */
+bool keep_child_has_ended(const keep_child *child);
 void keep_child_done(keep_child *child);
 
 /* ---- listing.c: what is in an archive ---- */

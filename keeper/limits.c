@@ -58,12 +58,8 @@ static void add_time(limits *to, uint64_t keep_ms)
     }
 }
 
-/* Undo is one transaction: it would fail at them where they were named. */
 static void add_strangers(limits *to, const json_t *manifest)
 {
-    const char *what = json_is_true(json_object_get(manifest, "whole"))
-                           ? "it does not come back, with all that stands on it,"
-                           : "nothing comes back";
     const json_t *strangers = json_object_get(manifest, "strangers");
     for (size_t i = 0; i < json_array_size(strangers); i++) {
         const json_t *one = json_array_get(strangers, i);
@@ -72,11 +68,12 @@ static void add_strangers(limits *to, const json_t *manifest)
         if (more > 0) {
             snprintf(others, sizeof(others), " and %lld more", more);
         }
-        add_limit(to,
-                  json_sprintf("the keeper's role lacks the rights of %s, who owns %s%s: if that "
-                               "falls, %s until it is a member of that role",
-                               json_string_value(json_object_get(one, "owner")),
-                               json_string_value(json_object_get(one, "of")), others, what));
+        add_limit(to, json_sprintf(
+                          "the keeper's role lacks the rights of %s, who owns %s%s: if that "
+                          "falls, it does not come back, with all that stands on it, until it is a "
+                          "member of that role",
+                          json_string_value(json_object_get(one, "owner")),
+                          json_string_value(json_object_get(one, "of")), others));
     }
 }
 
@@ -217,6 +214,11 @@ static void add_lesser(limits *to, const json_t *manifest, const json_t *one)
                   !json_is_true(json_object_get(one, "partition"));
     if (stored && json_array_size(json_object_get(one, "key")) == 0) {
         add_keyless(to, manifest, json_is_true(json_object_get(one, "changed")), name);
+    }
+    if (json_is_true(json_object_get(one, "rules")) &&
+        has_verb(manifest, "ANY DELETE UPDATE MERGE WITH INSERT TRUNCATE")) {
+        add_limit(to,
+                  json_sprintf("%s has rules: nothing comes back into it while it has them", name));
     }
     if (stored && !has_verb(manifest, "ANY") && json_is_true(json_object_get(one, "triggers")) &&
         has_verb(manifest, "DELETE UPDATE MERGE INSERT TRUNCATE")) {

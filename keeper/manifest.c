@@ -66,7 +66,8 @@ static const char CLOSURE[] =
     "  SELECT FROM unnest(i.indkey::int2[], i.indcollation::oid[]) WITH ORDINALITY"
     "   u(attnum, coll, ord)"
     "  JOIN pg_catalog.pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = u.attnum"
-    "  WHERE u.ord <= i.indnkeyatts AND (NOT a.attnotnull OR a.attcollation <> u.coll))"
+    "  WHERE u.ord <= i.indnkeyatts AND (NOT a.attnotnull OR a.attcollation <> u.coll"
+    "  OR a.attgenerated <> ''))"
     " ORDER BY i.indrelid, i.indisprimary DESC, i.indexrelid)";
 /* Owners whose rights the keeper lacks, of what may have to be made again. */
 static const char STRANGERS[] =
@@ -137,6 +138,9 @@ static const char MANIFEST[] =
     "  AND l.locktype = 'relation' AND l.relation = c.oid AND l.mode = 'RowExclusiveLock'"
     "  AND l.database = (SELECT oid FROM pg_catalog.pg_database WHERE datname ="
     "   current_database()))"
+    ", 'rules', EXISTS (SELECT FROM pg_catalog.pg_rewrite w JOIN pg_catalog.pg_roles wr"
+    "  ON wr.oid = c.relowner WHERE w.ev_class = c.oid AND w.ev_type <> '1' AND NOT wr.rolsuper"
+    "  AND c.relkind IN ('r', 'p'))"
     ", 'triggers', EXISTS (SELECT FROM pg_catalog.pg_trigger t"
     "  WHERE t.tgrelid = c.oid AND NOT t.tgisinternal AND t.tgenabled <> 'D'),"
     /* the highest that it is a part of and that is kept as well */
@@ -283,6 +287,15 @@ static const char BESIDES[] =
     "'schemas', (SELECT json_agg(json_build_array('pg_catalog.pg_namespace'::regclass::oid::bigint,"
     " oid::bigint, quote_ident(nspname))) FROM pg_catalog.pg_namespace WHERE oid >= 16384"
     " OR nspname = 'public'),"
+    /* where the sequences of their columns stood, which TRUNCATE may set back */
+    "'counted', (SELECT json_agg(json_build_object('of', d.refobjid::bigint, 'oid',"
+    " s.seqrelid::bigint, 'last', CASE WHEN has_sequence_privilege(s.seqrelid, 'SELECT') THEN"
+    " pg_sequence_last_value(s.seqrelid) END)) FROM pg_catalog.pg_sequence s"
+    " JOIN pg_catalog.pg_depend d ON d.classid = 'pg_catalog.pg_class'::regclass"
+    " AND d.objid = s.seqrelid AND d.refclassid = 'pg_catalog.pg_class'::regclass"
+    " AND d.refobjsubid > 0 AND d.deptype IN ('a', 'i')"
+    " WHERE d.refobjid IN (SELECT oid FROM picked)"
+    " AND string_to_array($2, ' ') && ARRAY['ANY', 'TRUNCATE']),"
     "'counters', (SELECT json_object_agg(d.objid::text, d.refobjid::bigint)"
     " FROM pg_catalog.pg_depend d WHERE d.classid = 'pg_catalog.pg_class'::regclass"
     " AND d.refclassid = 'pg_catalog.pg_class'::regclass AND d.deptype = 'i' AND d.refobjsubid > 0"

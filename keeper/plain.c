@@ -116,6 +116,11 @@ static void take(keep_plain *p, uint8_t c)
     }
 }
 
+bool keep_plain_is_outside(const keep_plain *plain)
+{
+    return plain->inside == SQL;
+}
+
 void keep_plain_feed(keep_plain *plain, sp_span sql, sp_buf *out)
 {
     for (size_t i = 0; i < sql.len; i++) {

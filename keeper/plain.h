@@ -28,5 +28,7 @@ typedef struct {
 /* Appends SQL to out with a blank behind each lone colon. The state begins as zeros, and goes on
  * from piece to piece. */
 void keep_plain_feed(keep_plain *plain, sp_span sql, sp_buf *out);
+/* No value, name, body or comment is open. */
+bool keep_plain_is_outside(const keep_plain *plain);
 
 #endif

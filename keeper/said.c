@@ -79,6 +79,26 @@ bool keep_said_is_busy(sp_span text)
            sp_span_which(code, codes, SP_COUNT(codes)) < SP_COUNT(codes);
 }
 
+bool keep_said_met(sp_span text)
+{
+    sp_span code;
+    sp_span message;
+    return find_error(&text, &code, &message) &&
+           (sp_span_eq(code, SP_SPAN_LIT("XX000")) || sp_span_starts(code, SP_SPAN_LIT("40")));
+}
+
+void keep_said_one(sp_span code, sp_span message, sp_buf *out)
+{
+    if (is_bare(code)) {
+        sp_buf_span(out, message);
+        return;
+    }
+    sp_buf_fmt(out,
+               "a value stands in the way (SQLSTATE %.*s): what the server says of it may "
+               "show values, and is left out",
+               SP_SPAN_ARG(code));
+}
+
 void keep_said(sp_span text, sp_buf *out)
 {
     sp_span line;
@@ -87,15 +107,8 @@ void keep_said(sp_span text, sp_buf *out)
     if (!find_error(&text, &code, &message)) {
         return;
     }
-    if (!is_bare(code)) {
-        sp_buf_fmt(out,
-                   "a value stands in the way (SQLSTATE %.*s): what the server says of it may "
-                   "show values, and is left out",
-                   SP_SPAN_ARG(code));
-        return;
-    }
-    sp_buf_span(out, message);
-    while (sp_span_split(&text, '\n', &line) && !is_beside(line)) {
+    keep_said_one(code, message, out);
+    while (is_bare(code) && sp_span_split(&text, '\n', &line) && !is_beside(line)) {
         sp_buf_byte(out, '\n');
         sp_buf_span(out, line);
     }

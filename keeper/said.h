@@ -23,5 +23,10 @@ void keep_said(sp_span text, sp_buf *out);
 /* The first error is of others that were in the way for the moment: a lock that was not to be had,
  * a deadlock. */
 bool keep_said_is_busy(sp_span text);
+/* Two changed the same thing of the catalogs at a time, or waited for each other: the transaction
+ * may be run anew. */
+bool keep_said_met(sp_span text);
+/* The same as keep_said() of one message with its SQLSTATE. */
+void keep_said_one(sp_span code, sp_span message, sp_buf *out);
 
 #endif

@@ -28,6 +28,7 @@ enum {
     CHUNK_BYTES = 64 * 1024,
     SAID_MAX_BYTES = 1 << 20,
     WHY_MAX_BYTES = 600,
+    AGAIN_MAX = 5,
     PSQL_SCRIPT_FAILED = 3 /* psql(1): the server refused a statement, so all of it */
 };
 
@@ -366,6 +367,9 @@ static sp_err write_script(void *self)
     if (!sp_failed(err)) {
         err = undo_rows(u, tables, &sql);
     }
+    if (!sp_failed(err) && makes) {
+        err = undo_structure_keys(u, &sql);
+    }
     undo_tables_free(tables);
     TRY(err);
     TRY(undo_hangs_put(u, &sql));
@@ -383,6 +387,7 @@ static sp_err note_said(undo *u)
         sp_buf_reset(&u->job->why);
         return sp_fail(SP_ECONFLICT);
     }
+    u->met = !u->job->end_unknown && keep_said_met(sp_buf_borrow(&words));
     keep_said(sp_buf_borrow(&words), &said);
     if (said.len > 0) {
         sp_buf_reset(&u->job->why);
@@ -414,6 +419,7 @@ sp_err undo_run(undo *u, sp_err (*write)(void *self), void *self)
     sp_buf_hex(&word, sp_span_of(random, sizeof(random)));
     TRY(sp_buf_error(&word));
     TRY(sp_fit(u->lock, sizeof(u->lock), sp_buf_borrow(&word)));
+    TRY(undo_try_begin(u));
     TRY(keep_child_start(u->job, argv, true, false, &u->psql));
     sp_err written = write(self);
     bool refused = written.code == SP_ECONFLICT;
@@ -493,7 +499,7 @@ bool undo_is_outside(const json_t *relation)
     return json_is_true(json_object_get(relation, "outside"));
 }
 
-static sp_err run(undo *u)
+static sp_err run_once(undo *u)
 {
     keep_reader *reader = NULL;
     TRY(keep_open(u->job, &reader, &u->manifest));
@@ -547,10 +553,24 @@ void undo_done(undo *u)
     json_decref(u->told);
 }
 
-sp_err keep_run_undo(keep_job *job, bool try)
+/* *ret_met: others met it, and nothing of it is there. */
+static sp_err run(keep_job *job, bool try, bool *ret_met)
 {
     undo u = undo_make(job, try);
-    sp_err err = run(&u);
+    sp_err err = run_once(&u);
+    *ret_met = u.met;
     undo_done(&u);
+    return err;
+}
+
+sp_err keep_run_undo(keep_job *job, bool try)
+{
+    bool met = false;
+    sp_err err = run(job, try, &met);
+    for (int again = 0; again < AGAIN_MAX && met && !keep_work_is_given_up(&job->work); again++) {
+        sp_buf_reset(&job->why);
+        sp_buf_reset(&job->report);
+        err = run(job, try, &met);
+    }
     return err;
 }

@@ -208,7 +208,7 @@ static bool retypes(const undo *u, const undo_table *t)
     return says(u, "ALTER") && undo_was_asked_for(u, t->relation);
 }
 
-/* A column of its key fell. */
+/* A column of its key fell, or holds nothing of its own (what keeps hold of older keepers). */
 static bool is_key_lost(const undo_table *t)
 {
     const json_t *columns = json_object_get(t->relation, "columns");
@@ -216,7 +216,8 @@ static bool is_key_lost(const undo_table *t)
     bool lost = false;
     for (size_t i = 0; i < json_array_size(columns); i++) {
         const json_t *column = json_array_get(columns, i);
-        for (size_t k = 0; k < json_array_size(key) && undo_is_lost(t, column); k++) {
+        for (size_t k = 0;
+             k < json_array_size(key) && (undo_is_lost(t, column) || !undo_is_plain(column)); k++) {
             const char *name = json_string_value(json_array_get(key, k));
             lost = lost || (name != NULL && strcmp(name, undo_text(column, "quoted")) == 0);
         }

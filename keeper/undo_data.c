@@ -9,8 +9,10 @@
 #include "keeper/undo_tables.h"
 
 #include <stdio.h>
+#include <string.h>
 
 enum { PG_CLASS = 1259, NAME_MAX_BYTES = 512 };
+#define CHECK_VIOLATION "23514"
 
 static bool has_columns(const json_t *relation)
 {
@@ -103,22 +105,102 @@ static sp_err load(undo *u, const char *path)
 }
 
 /* A part has copies of its parent's triggers as soon as it is one. */
-static void put_rows(const undo *u, const json_t *relation, size_t number, sp_buf *sql)
+static void put_silence(const undo *u, const json_t *relation, size_t number, sp_buf *sql)
 {
-    const char *name = undo_text(relation, "quoted");
     auto_buf sp_buf table = sp_buf_make(NAME_MAX_BYTES);
     sp_buf_text(&table, "to_regclass(");
-    undo_literal(u, name, &table);
+    undo_literal(u, undo_text(relation, "quoted"), &table);
     sp_buf_text(&table, ")");
     sp_buf_byte(&table, 0);
     undo_triggers_off(number, sp_failed(sp_buf_error(&table)) ? "NULL" : (const char *)table.ptr,
                       false, sql);
+}
+
+static sp_err try_inserting(undo *u, const json_t *relation, size_t number, sp_buf *sql,
+                            json_t **ret_refusal)
+{
+    auto_buf sp_buf insert = sp_buf_make(UNDO_SQL_MAX_BYTES);
     undo_code_check_made(relation, sql);
-    sp_buf_fmt(sql, "INSERT INTO %s (", name);
-    undo_list_columns(relation, "", sql);
-    sp_buf_text(sql, ") OVERRIDING SYSTEM VALUE SELECT ");
-    undo_list_columns(relation, "s.", sql);
-    sp_buf_fmt(sql, " FROM pg_temp.sp_undo_%zu s;\n", number);
+    TRY(undo_script(u, sql));
+    sp_buf_fmt(&insert, "INSERT INTO %s (", undo_text(relation, "quoted"));
+    undo_list_columns(relation, "", &insert);
+    sp_buf_text(&insert, ") OVERRIDING SYSTEM VALUE SELECT ");
+    undo_list_columns(relation, "s.", &insert);
+    sp_buf_fmt(&insert, " FROM pg_temp.sp_undo_%zu s", number);
+    TRY(sp_buf_error(&insert));
+    return undo_try(u, sp_buf_borrow(&insert), false, ret_refusal);
+}
+
+/* Its own check that a row does not pass; NULL = that is not why. */
+static const json_t *check_of(const undo *u, const json_t *relation, const json_t *refusal)
+{
+    const json_t *hangs = json_object_get(u->manifest, "hangs");
+    const json_t *found = NULL;
+    for (size_t i = 0; i < json_array_size(hangs) && found == NULL; i++) {
+        const json_t *one = json_array_get(hangs, i);
+        bool is =
+            strcmp(undo_text(one, "of"), "check") == 0 &&
+            strcmp(undo_text(refusal, "code"), CHECK_VIOLATION) == 0 &&
+            (uint32_t)json_integer_value(json_object_get(one, "host")) == undo_oid(relation) &&
+            strcmp(undo_text(one, "name"), undo_text(refusal, "constraint")) == 0;
+        found = is ? one : NULL;
+    }
+    return found;
+}
+
+/* add: for what is written from then on; else it is dropped. */
+static sp_err switch_check(undo *u, const json_t *relation, const json_t *check, bool add,
+                           json_t **ret_refusal)
+{
+    auto_buf sp_buf alter = sp_buf_make(UNDO_SQL_MAX_BYTES);
+    const char *definition = undo_text(check, "definition");
+    bool is_later = sp_span_ends(sp_span_cstr(definition), SP_SPAN_LIT(" NOT VALID"));
+    sp_buf_fmt(&alter, "ALTER TABLE %s %s CONSTRAINT %s", undo_text(relation, "quoted"),
+               add ? "ADD" : "DROP", undo_text(check, "name"));
+    if (add) {
+        sp_buf_fmt(&alter, " %s%s", definition, is_later ? "" : " NOT VALID");
+    }
+    TRY(sp_buf_error(&alter));
+    return undo_try(u, sp_buf_borrow(&alter), false, ret_refusal);
+}
+
+static sp_err add_checks(undo *u, const json_t *relation, const json_t *dropped)
+{
+    for (size_t i = 0; i < json_array_size(dropped); i++) {
+        const json_t *check = json_array_get(dropped, i);
+        auto_json json_t *refusal = NULL;
+        TRY(switch_check(u, relation, check, true, &refusal));
+        undo_tell(u,
+                  json_sprintf("%s: rows that come back do not pass it%s", undo_text(check, "said"),
+                               refusal == NULL ? ": it holds for what is written from now on"
+                                               : ", and it is not put back"));
+        u->notes++;
+        u->leaves_out = true;
+    }
+    return sp_ok();
+}
+
+/* Rows that a check of theirs does not let in any more come back without it. */
+static sp_err put_rows(undo *u, const json_t *relation, size_t number, sp_buf *sql)
+{
+    auto_json json_t *dropped = json_array();
+    auto_json json_t *refusal = NULL;
+    put_silence(u, relation, number, sql);
+    TRY(try_inserting(u, relation, number, sql, &refusal));
+    for (const json_t *check = NULL; (check = check_of(u, relation, refusal)) != NULL;) {
+        auto_json json_t *stays = NULL;
+        size_t before = json_array_size(dropped);
+        TRY(switch_check(u, relation, check, false, &stays));
+        if (stays != NULL || json_array_append_new(dropped, json_deep_copy(check)) != 0 ||
+            before == json_array_size(json_object_get(u->manifest, "hangs"))) {
+            break;
+        }
+        json_decref(refusal);
+        refusal = NULL;
+        TRY(try_inserting(u, relation, number, sql, &refusal));
+    }
+    TRY(add_checks(u, relation, dropped));
+    return refusal == NULL ? sp_ok() : undo_tell_refused_rows(u, relation, refusal);
 }
 
 sp_err undo_data(undo *u, sp_buf *sql)
@@ -143,8 +225,7 @@ sp_err undo_data(undo *u, sp_buf *sql)
         if (!is_made(u, one)) {
             continue;
         }
-        put_rows(u, one, i, sql);
-        TRY(undo_script(u, sql));
+        TRY(put_rows(u, one, i, sql));
     }
     sp_buf_text(sql, "SET CONSTRAINTS ALL IMMEDIATE;\n"); /* else the server switches nothing */
     for (size_t i = 0; i < json_array_size(relations); i++) {

@@ -132,7 +132,7 @@ static void put_is_same(const undo *u, const json_t *one, sp_buf *sql)
     for (size_t i = 0; i < SP_COUNT(classes); i++) {
         sp_buf_fmt(sql,
                    " WHEN '%s'::regclass THEN EXISTS (SELECT FROM %s m WHERE m.oid = d.refobjid "
-                   "AND m.xmin::text = pg_current_xact_id()::xid::text)",
+                   "AND " UNDO_IS_MADE("m") ")",
                    classes[i], classes[i]);
     }
     sp_buf_text(sql, " ELSE false END)");

@@ -9,6 +9,9 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
+
+#define NO_PARENT "23503"
 
 /* ---- which of them are tied ---- */
 
@@ -105,7 +108,7 @@ void undo_keys_wait(const undo_tables *all, sp_buf *sql)
     }
     sp_buf_text(sql, ")," LINE " SELECT DISTINCT k.oid FROM pg_constraint k JOIN line c ON c.oid = "
                      "k.conrelid JOIN line p ON p.oid = k.confrelid WHERE k.contype = 'f' AND "
-                     "k.conparentid = 0 AND NOT k.condeferrable AND c.place < p.place;\nSELECT "
+                     "k.conparentid = 0 AND NOT k.condeferrable AND c.place <= p.place;\nSELECT "
                      "format('ALTER TABLE %s ALTER "
                      "CONSTRAINT %I DEFERRABLE', conrelid::regclass, conname) FROM pg_constraint "
                      "JOIN pg_temp.sp_key USING (oid) ORDER BY oid " UNDO_GEXEC
@@ -121,19 +124,63 @@ void undo_keys_check(sp_buf *sql)
 
 /* ---- those that fell ---- */
 
-void undo_keys_add(undo *u, sp_buf *sql)
+sp_err undo_keys_try(undo *u, sp_span text, sp_span said, json_t **ret_refusal)
+{
+    auto_buf sp_buf later = sp_buf_make(UNDO_SQL_MAX_BYTES);
+    auto_json json_t *refusal = NULL;
+    TRY(undo_try(u, text, false, &refusal));
+    if (strcmp(undo_text(refusal, "code"), NO_PARENT) == 0) {
+        sp_buf_fmt(&later, "%.*s NOT VALID", SP_SPAN_ARG(text));
+        TRY(sp_buf_error(&later));
+        json_decref(refusal);
+        refusal = NULL;
+        TRY(undo_try(u, sp_buf_borrow(&later), false, &refusal));
+        if (refusal == NULL) {
+            undo_tell(u, json_sprintf("%.*s: rows that are there have no parent, so it holds for "
+                                      "what is written from now on; its owner may validate it",
+                                      SP_SPAN_ARG(said)));
+            u->notes++;
+            u->leaves_out = true;
+        }
+    }
+    *ret_refusal = SP_STEAL(refusal);
+    return sp_ok();
+}
+
+static sp_err add_key(undo *u, json_t *key)
+{
+    auto_buf sp_buf sql = sp_buf_make(UNDO_SQL_MAX_BYTES);
+    auto_buf sp_buf said = sp_buf_make(UNDO_SQL_MAX_BYTES);
+    auto_buf sp_buf why = sp_buf_make(UNDO_SQL_MAX_BYTES);
+    auto_free char *text = NULL;
+    auto_json json_t *refusal = NULL;
+    sp_buf_fmt(&sql, "ALTER TABLE %s ADD CONSTRAINT %s %s", undo_text(key, "quoted"),
+               undo_text(key, "name"), undo_text(key, "definition"));
+    sp_buf_fmt(&said, "foreign key %s of %s", undo_text(key, "name"), undo_text(key, "quoted"));
+    TRY(sp_buf_error(&sql));
+    TRY(sp_buf_error(&said));
+    TRY(undo_keys_try(u, sp_buf_borrow(&sql), sp_buf_borrow(&said), &refusal));
+    if (refusal == NULL) {
+        undo_tell(u, json_sprintf("%.*s was added again", SP_SPAN_ARG(sp_buf_borrow(&said))));
+        return sp_ok();
+    }
+    sp_buf_text(&why, "the server refuses it: ");
+    undo_try_words(refusal, &why);
+    TRY(sp_buf_take_cstr(&why, &text));
+    undo_leave_gone(u, key, text);
+    return sp_ok();
+}
+
+sp_err undo_keys_add(undo *u)
 {
     const json_t *keys = json_object_get(u->manifest, "foreign");
     for (size_t i = 0; i < json_array_size(keys); i++) {
-        const json_t *key = json_array_get(keys, i);
-        if (!json_is_true(json_object_get(key, "gone"))) {
-            continue;
+        json_t *key = json_array_get(keys, i);
+        if (json_is_true(json_object_get(key, "gone"))) {
+            TRY(add_key(u, key));
         }
-        sp_buf_fmt(sql, "ALTER TABLE %s ADD CONSTRAINT %s %s;\n", undo_text(key, "quoted"),
-                   undo_text(key, "name"), undo_text(key, "definition"));
-        undo_tell(u, json_sprintf("foreign key %s of %s was added again", undo_text(key, "name"),
-                                  undo_text(key, "quoted")));
     }
+    return sp_ok();
 }
 
 sp_err undo_keys_find_gone(undo *u)

@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { PG_CLASS = 1259 };
+enum { PG_CLASS = 1259, WORDS_MAX_BYTES = 1024 };
 
 static int compare_numbers(const void *a, const void *b)
 {
@@ -51,13 +51,62 @@ sp_err undo_leave_entry(undo *u, const keep_toc_entry *entry, const char *why)
     if (u->left_count == u->entry_count || undo_is_left(u, entry->id)) {
         return sp_ok();
     }
-    u->left[u->left_count++] = entry->id;
-    qsort(u->left, u->left_count, sizeof(*u->left), compare_numbers);
+    size_t at = u->left_count++;
+    for (; at > 0 && u->left[at - 1] > entry->id; at--) {
+        u->left[at] = u->left[at - 1];
+    }
+    u->left[at] = entry->id;
     if (entry->catalog != 0) {
         tell(u,
              json_sprintf("%.*s: it is not put back, because %s", SP_SPAN_ARG(entry->rest), why));
     }
     return sp_ok();
+}
+
+/* The relation itself. */
+static bool is_asked_for(const undo *u, const keep_toc_entry *entry)
+{
+    const json_t *relations = json_object_get(u->manifest, "relations");
+    bool is = false;
+    for (size_t i = 0; entry->catalog == PG_CLASS && i < json_array_size(relations); i++) {
+        const json_t *one = json_array_get(relations, i);
+        is = is || (undo_oid(one) == entry->oid && undo_was_asked_for(u, one));
+    }
+    return is;
+}
+
+static void tell_first(undo *u, bool first, json_t *sentence)
+{
+    if (first) {
+        json_array_insert_new(u->told, 0, sentence);
+    } else {
+        undo_tell(u, sentence);
+    }
+    u->notes++;
+    u->leaves_out = true;
+}
+
+sp_err undo_tell_refused_rows(undo *u, const json_t *relation, const json_t *refusal)
+{
+    auto_buf sp_buf words = sp_buf_make(WORDS_MAX_BYTES);
+    undo_try_words(refusal, &words);
+    tell_first(u, undo_was_asked_for(u, relation),
+               json_sprintf("rows of %s: they are not put back, because the server refuses them: "
+                            "%.*s",
+                            undo_text(relation, "quoted"), SP_SPAN_ARG(sp_buf_borrow(&words))));
+    return sp_ok();
+}
+
+sp_err undo_leave_refused(undo *u, const keep_toc_entry *entry, const json_t *refusal)
+{
+    auto_buf sp_buf words = sp_buf_make(WORDS_MAX_BYTES);
+    keep_toc_entry quiet = *entry;
+    quiet.catalog = 0; /* it is told here */
+    undo_try_words(refusal, &words);
+    tell_first(u, is_asked_for(u, entry),
+               json_sprintf("%.*s: it is not put back, because the server refuses it: %.*s",
+                            SP_SPAN_ARG(entry->rest), SP_SPAN_ARG(sp_buf_borrow(&words))));
+    return undo_leave_entry(u, &quiet, "");
 }
 
 /* What stands on it, and on that in turn. */
@@ -115,6 +164,18 @@ static void leave_keys(undo *u)
     }
 }
 
+/* Whatever has their names is asked nothing, and nothing is put into it. */
+static void unask(const undo *u)
+{
+    const json_t *relations = json_object_get(u->manifest, "relations");
+    for (size_t i = 0; i < json_array_size(relations); i++) {
+        json_t *one = json_array_get(relations, i);
+        if (undo_present(u, one) == NULL && !undo_is_missing(u, PG_CLASS, undo_oid(one))) {
+            json_object_del(one, "row");
+        }
+    }
+}
+
 sp_err undo_leave_done(undo *u)
 {
     if (u->left_count == 0) {
@@ -123,6 +184,7 @@ sp_err undo_leave_done(undo *u)
     TRY(leave_what_stands(u));
     forget_left(u);
     leave_keys(u);
+    unask(u);
     return sp_ok();
 }
 

@@ -304,6 +304,34 @@ static bool joins_missing(const undo *u, const keep_toc_entry *entry)
     return keep_toc_next_id(&rest, &part) && undo_is_missing_id(u, part);
 }
 
+static bool is_table(const undo *u, uint32_t id)
+{
+    sp_span rest = sp_buf_borrow(&u->toc);
+    keep_toc_entry entry;
+    while (keep_toc_next(&rest, &entry)) {
+        if (entry.id == id) {
+            return sp_span_starts(entry.rest, SP_SPAN_LIT("TABLE "));
+        }
+    }
+    return false;
+}
+
+bool undo_joins_what_stays(const undo *u, const keep_toc_entry *entry)
+{
+    bool of_index = undo_is_index_join(entry);
+    sp_span rest = entry->depends;
+    uint32_t id = 0;
+    uint32_t part = 0;
+    uint32_t whole = 0;
+    while (keep_toc_next_id(&rest, &id)) {
+        if (undo_is_missing_id(u, id) && !(of_index && is_table(u, id))) {
+            whole = part != 0 && id != part ? id : whole;
+            part = part == 0 ? id : part;
+        }
+    }
+    return whole == 0;
+}
+
 /* "INDEX ATTACH public logs_1_pkey owner", which may be a constraint's: by its name, and the server
  * does nothing about one that is attached. */
 static bool is_index_of_missing(const undo *u, sp_span name)

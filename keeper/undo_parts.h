@@ -61,6 +61,9 @@ typedef struct {
     keep_child psql;
     char *ties;    /* a value: the tables that foreign keys are about to tie; NULL = none yet */
     char lock[33]; /* only with this word does psql take a command of its own */
+    bool met;      /* others changed what it changes at the same moment: it may be run anew */
+    char mark[35]; /* psql's answers to us begin with it */
+    uint64_t heard_bytes;
     const char *beside; /* the schema that rows go into as plain tables; NULL: it is an undo */
 } undo;
 
@@ -153,8 +156,10 @@ bool undo_is_others(const undo *u, const keep_toc_entry *entry);
 bool undo_is_unseen(const undo *u, const keep_toc_entry *entry);
 /* A partition becomes one. */
 bool undo_is_join(const keep_toc_entry *entry);
-/* An index becomes a part of another. */
+/* An index of one joins that of the whole. */
 bool undo_is_index_join(const keep_toc_entry *entry);
+/* Of either: what it joins is there, or has no entry: no two of its kind are missing. */
+bool undo_joins_what_stays(const undo *u, const keep_toc_entry *entry);
 /* A user mapping. */
 bool undo_is_mapping(const keep_toc_entry *entry);
 /* A foreign key, or words about a constraint. */
@@ -162,9 +167,27 @@ bool undo_is_key(const keep_toc_entry *entry);
 /* It is not missing any more, as far as this undo goes. */
 void undo_forget(undo *u, const keep_toc_entry *entry);
 
+/* ---- undo_try.c ---- */
+/* Before the first one. */
+SP_MUST sp_err undo_try_begin(undo *u);
+/* SQL: this transaction wrote the row, or a block of it did, which has a number of its own. */
+#define UNDO_IS_MADE(row)                                                                          \
+    "CASE WHEN age(" row ".xmin) BETWEEN -1000000 AND 0 THEN pg_xact_status("                      \
+    "(pg_current_xact_id()::text::bigint - age(" row ".xmin))::text::xid8) = 'in progress'"        \
+    " ELSE false END"
+/* Runs statements within a block: what fails takes all of them back. *ret_refusal: NULL, or what
+ * the server said ("code", "said", "constraint"), which is the caller's. runs_others: code of
+ * others runs as its owner, so whatever error there is, is theirs. Fails, and ends the undo, for
+ * what is not the statements' own failure. */
+SP_MUST sp_err undo_try(undo *u, sp_span text, bool runs_others, json_t **ret_refusal);
+/* What it said, without values. */
+void undo_try_words(const json_t *refusal, sp_buf *out);
+
 /* ---- undo_structure.c ---- */
 /* first: schemas and types; else what is left. */
 SP_MUST sp_err undo_structure(undo *u, bool first, sp_buf *sql);
+/* Foreign keys, once all values are there that they ask for. */
+SP_MUST sp_err undo_structure_keys(undo *u, sp_buf *sql);
 
 /* ---- undo_left.c ---- */
 /* Statistics and publications of tables that were kept by name. */
@@ -225,6 +248,10 @@ bool undo_stands_on_left(const undo *u, const keep_toc_entry *entry);
 SP_MUST sp_err undo_leave_entry(undo *u, const keep_toc_entry *entry, const char *why);
 /* A foreign key that fell, of a table that was not kept: it has no entry. */
 void undo_leave_gone(undo *u, json_t *key, const char *why);
+/* The server refused it. What was asked for by name is said first. */
+SP_MUST sp_err undo_leave_refused(undo *u, const keep_toc_entry *entry, const json_t *refusal);
+/* The same of all rows of a table. */
+SP_MUST sp_err undo_tell_refused_rows(undo *u, const json_t *relation, const json_t *refusal);
 /* When all is left out that there is a reason for: what stands on it. */
 SP_MUST sp_err undo_leave_done(undo *u);
 
@@ -240,8 +267,10 @@ SP_MUST sp_err undo_data(undo *u, sp_buf *sql);
 /* Looks which foreign keys fell with what they referred to; those of missing tables are in the
  * archive. */
 SP_MUST sp_err undo_keys_find_gone(undo *u);
-/* Adds them again. */
-void undo_keys_add(undo *u, sp_buf *sql);
+/* Adds them again; without asking rows that have no parent. */
+SP_MUST sp_err undo_keys_add(undo *u);
+/* Adds a foreign key, which is said as that: as the text has it, else NOT VALID, which is told. */
+SP_MUST sp_err undo_keys_try(undo *u, sp_span text, sp_span said, json_t **ret_refusal);
 
 /* ---- undo_code.c ---- */
 /* Refuses where an event trigger would run the code of a role that is no superuser: our own first

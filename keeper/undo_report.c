@@ -39,6 +39,12 @@ static void add_row(undo *u, json_t *rows, json_t *one)
                                   "told",
                                   (long long)stay, undo_text(one, "relation")));
     }
+    if (number_of(one, "held") != 0) {
+        undo_tell(u, json_sprintf("%lld rows of %s keep the values that the statement gave them: "
+                                  "rows of others refer to these",
+                                  (long long)number_of(one, "held"), undo_text(one, "relation")));
+        u->notes++;
+    }
     if (number_of(one, "hung") != 0) {
         undo_tell(u, json_sprintf("%lld rows of %s stay under their new keys: rows of others hang "
                                   "on them",
@@ -90,7 +96,7 @@ static bool is_complete(const json_t *rows)
     for (size_t i = 0; i < json_array_size(rows); i++) {
         const json_t *one = json_array_get(rows, i);
         if (number_of(one, "clashes") != 0 || number_of(one, "hung") != 0 ||
-            number_of(one, "stay") != 0 ||
+            number_of(one, "held") != 0 || number_of(one, "stay") != 0 ||
             (json_is_true(json_object_get(one, "changes")) && number_of(one, "conflicts") != 0)) {
             return false;
         }

@@ -126,28 +126,46 @@ static void put_lost(const undo *u, const undo_table *t, sp_buf *sql)
     sp_buf_text(sql, ";\n");
 }
 
-static void put_reverting(const undo *u, const undo_table *t, sp_buf *sql)
+/* What the statement wrote and has other values than it had; sp_diff is d, what was kept s. */
+static void put_reverted(const undo *u, const undo_table *t, sp_buf *sql)
 {
     const json_t *key = json_object_get(t->relation, "key");
-    auto_buf sp_buf assignments = sp_buf_make(UNDO_SQL_MAX_BYTES);
-    if (!put_assignments(t->relation, &assignments)) {
-        return;
-    }
-    undo_code_check_again(t->relation, sql);
-    sp_buf_text(sql, "UPDATE ");
-    undo_put_table(t, sql);
-    sp_buf_text(sql, " t SET ");
-    sp_buf_span(sql, sp_buf_borrow(&assignments));
-    sp_buf_fmt(sql,
-               " FROM pg_temp.sp_undo_%zu s, pg_temp.sp_diff_%zu d, pg_temp.sp_one o WHERE "
-               "o.xid = d.sp_xid AND t.xmin::text = d.sp_xid AND ",
-               t->number, t->number);
+    sp_buf_text(sql, "o.xid = d.sp_xid AND t.xmin::text = d.sp_xid AND ");
     undo_put_match(u, t, sql);
     for (size_t i = 0; i < json_array_size(key); i++) {
         sp_buf_text(sql, " AND ");
         undo_put_equal(u, t->relation, i, "d", "s", sql);
     }
-    sp_buf_text(sql, ";\n");
+}
+
+static void put_reverting(const undo *u, const undo_table *t, sp_buf *sql)
+{
+    auto_buf sp_buf assignments = sp_buf_make(UNDO_SQL_MAX_BYTES);
+    auto_buf sp_buf which = sp_buf_make(UNDO_SQL_MAX_BYTES);
+    auto_json json_t *set = json_array();
+    if (!put_assignments(t->relation, &assignments)) {
+        return;
+    }
+    const json_t *columns = json_object_get(t->relation, "columns");
+    for (size_t i = 0; i < json_array_size(columns); i++) {
+        if (is_set(t->relation, json_array_get(columns, i))) {
+            json_array_append(set, json_object_get(json_array_get(columns, i), "name"));
+        }
+    }
+    put_reverted(u, t, &which);
+    undo_put_held(u, t, sp_buf_borrow(&which), set, sql);
+    undo_code_check_again(t->relation, sql);
+    sp_buf_text(sql, "UPDATE ");
+    undo_put_table(t, sql);
+    sp_buf_text(sql, " t SET ");
+    sp_buf_span(sql, sp_buf_borrow(&assignments));
+    sp_buf_fmt(sql, " FROM pg_temp.sp_undo_%zu s, pg_temp.sp_diff_%zu d, pg_temp.sp_one o WHERE ",
+               t->number, t->number);
+    sp_buf_span(sql, sp_buf_borrow(&which));
+    sp_buf_fmt(sql,
+               " AND NOT EXISTS (SELECT FROM pg_temp.sp_held_%zu h WHERE h.part = t.tableoid AND "
+               "h.place = t.ctid);\n",
+               t->number);
 }
 
 /* ---- rows that the statement wrote and that go ---- */
@@ -181,48 +199,11 @@ static void put_goes(const undo *u, const undo_table *t, sp_buf *sql)
                t->number, t->number);
 }
 
-/* sp_hung: those that rows of others hang on by a key that would take these along, or change them;
- * by the keys that there are now, as these compare, with their tables locked. */
-static void put_hung(const undo *u, const undo_table *t, sp_buf *sql)
-{
-    auto_buf sp_buf goes = sp_buf_make(UNDO_SQL_MAX_BYTES);
-    static const char from[] =
-        "FROM pg_constraint k WHERE contype = 'f' AND (confrelid = %u OR "
-        "(conparentid = 0 AND confrelid IN (SELECT relid FROM "
-        "pg_partition_tree(%u)))) AND confdeltype IN ('c','n','d') " UNDO_GEXEC;
-    uint32_t oid = undo_oid(t->relation);
-    put_goes(u, t, &goes);
-    sp_buf_byte(&goes, 0);
-    char *literal = sp_failed(sp_buf_error(&goes))
-                        ? NULL
-                        : PQescapeLiteral(u->conn, (const char *)goes.ptr, goes.len - 1);
-    sp_buf_fmt(sql, "CREATE TEMP TABLE sp_hung_%zu (part oid, place tid) ON COMMIT DROP;\n",
-               t->number);
-    sp_buf_text(sql, "SELECT format('LOCK TABLE %s IN SHARE ROW EXCLUSIVE MODE', "
-                     "conrelid::regclass) ");
-    sp_buf_fmt(sql, from, oid, oid);
-    sp_buf_fmt(sql,
-               "SELECT format('INSERT INTO pg_temp.sp_hung_%zu SELECT t.tableoid, t.ctid FROM %%s "
-               "t WHERE %%s AND EXISTS (SELECT FROM %%s f WHERE %%s%%s)', confrelid::regclass, %s, "
-               "conrelid::regclass, (SELECT string_agg(CASE WHEN o.oprnamespace = "
-               "'pg_catalog'::regnamespace THEN format('t.%%I = f.%%I', p.attname, c.attname) ELSE "
-               "format('t.%%I::%%s OPERATOR(%%s.%%s) f.%%I::%%s', p.attname, "
-               "format_type(o.oprleft, NULL), o.oprnamespace::regnamespace, o.oprname, c.attname, "
-               "format_type(o.oprright, NULL)) END, ' AND ') FROM "
-               "unnest(conkey, confkey, conpfeqop) x(child, parent, same) JOIN pg_attribute c ON "
-               "c.attrelid = conrelid AND c.attnum = child JOIN pg_attribute p ON p.attrelid = "
-               "confrelid AND p.attnum = parent JOIN pg_operator o ON o.oid = same), CASE WHEN "
-               "conrelid = confrelid "
-               "OR conrelid IN (SELECT relid FROM pg_partition_tree(%u)) THEN ' AND f.xmin::text "
-               "NOT IN (SELECT xid FROM pg_temp.sp_one)' END) ",
-               t->number, literal == NULL ? "NULL" : literal, oid);
-    sp_buf_fmt(sql, from, oid, oid);
-    PQfreemem(literal);
-}
-
 static void put_going(const undo *u, const undo_table *t, sp_buf *sql)
 {
-    put_hung(u, t, sql);
+    auto_buf sp_buf goes = sp_buf_make(UNDO_SQL_MAX_BYTES);
+    put_goes(u, t, &goes);
+    undo_put_hung(u, t, sp_buf_borrow(&goes), sql);
     undo_code_check_again(t->relation, sql);
     sp_buf_text(sql, "WITH done AS (DELETE FROM ");
     undo_put_table(t, sql);
@@ -276,7 +257,7 @@ static void put_report(undo *u, const undo_table *t, sp_buf *sql)
     undo_literal(u, undo_text(t->relation, "quoted"), sql);
     sp_buf_fmt(sql, ", 'changes', %s,", changes ? "true" : "false");
     sp_buf_fmt(sql, "'kept', (SELECT count(*) FROM pg_temp.sp_undo_%zu),", t->number);
-    static const char *const counts[] = {"missing", "inserted", "removed", "hung"};
+    static const char *const counts[] = {"missing", "inserted", "removed", "hung", "held"};
     for (size_t i = 0; i < SP_COUNT(counts); i++) {
         sp_buf_fmt(sql,
                    "'%s', COALESCE((SELECT n FROM pg_temp.sp_count WHERE number = %zu AND what = "
@@ -293,8 +274,9 @@ static void put_report(undo *u, const undo_table *t, sp_buf *sql)
     sp_buf_fmt(sql,
                "'differing', (SELECT count(*) FROM pg_temp.sp_diff_%zu), 'reverted', (SELECT "
                "count(*) FROM pg_temp.sp_diff_%zu d JOIN pg_temp.sp_one o ON o.xid = d.sp_xid "
-               "WHERE %s),",
-               t->number, t->number, t->changes ? "true" : "false");
+               "WHERE %s) - COALESCE((SELECT n FROM pg_temp.sp_count WHERE number = %zu AND what = "
+               "'held'), 0),",
+               t->number, t->number, t->changes ? "true" : "false", t->number);
     sp_buf_fmt(sql, "'conflict_keys', (SELECT json_agg(k) FROM (SELECT k, sum(length(k::text)) "
                     "OVER (ROWS UNBOUNDED PRECEDING) AS sp_sum FROM (SELECT to_json(ARRAY[");
     const json_t *key = json_object_get(t->relation, "key");

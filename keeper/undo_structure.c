@@ -4,28 +4,13 @@
  * OWNS nothing. PROCESS keeper, threads of the pool. TRUST see undo.c. SPEC keeper/undo_parts.h.
  */
 #include "infra/proc/file.h"
-#include "keeper/plain.h"
+#include "keeper/pieces.h"
 #include "keeper/undo_parts.h"
 
 #include <stdio.h>
 #include <string.h>
 
 enum { RESTORED_MAX = 200 };
-
-typedef struct {
-    undo *u;
-    keep_plain plain;
-    sp_buf out;
-} writing;
-
-static sp_err take_script(void *self, sp_span bytes)
-{
-    writing *w = self;
-    sp_buf_reset(&w->out);
-    keep_plain_feed(&w->plain, bytes, &w->out);
-    TRY(sp_buf_error(&w->out));
-    return sp_write_all(w->u->psql.in, sp_buf_borrow(&w->out));
-}
 
 /* With its grants: the server gives nothing in it to a role that may not make anything there. */
 static bool is_schema(const keep_toc_entry *entry)
@@ -84,11 +69,25 @@ static bool wanted_first(const undo *u, const keep_toc_entry *entry)
     return is_first(u, entry) && !is_schema(entry) && undo_is_wanted(u, entry);
 }
 
+/* A part has copies of those of its whole, with a state of their own, once it has joined that. */
+static bool is_about_trigger(const keep_toc_entry *entry)
+{
+    return sp_span_starts(entry->rest, SP_SPAN_LIT("TRIGGER ")) ||
+           (sp_span_starts(entry->rest, SP_SPAN_LIT("COMMENT ")) &&
+            sp_span_find(entry->rest, SP_SPAN_LIT(" TRIGGER ")) < entry->rest.len);
+}
+
 /* Besides rows that undo_data.c loads. */
 static bool wanted_last(const undo *u, const keep_toc_entry *entry)
 {
     return !is_first(u, entry) && undo_is_wanted(u, entry) && !undo_is_staged(u, entry) &&
-           !undo_is_unknown_data(u, entry) && !undo_is_key(entry) && !undo_is_index_join(entry);
+           !undo_is_unknown_data(u, entry) && !undo_is_key(entry) && !undo_is_index_join(entry) &&
+           !is_about_trigger(entry);
+}
+
+static bool wanted_triggers(const undo *u, const keep_toc_entry *entry)
+{
+    return undo_is_wanted(u, entry) && is_about_trigger(entry) && !undo_is_key(entry);
 }
 
 static bool wanted_keys(const undo *u, const keep_toc_entry *entry)
@@ -104,13 +103,23 @@ static bool wanted_then(const undo *u, const keep_toc_entry *entry)
 /* For this the server computes with the parent's keys and with checks. */
 static bool wanted_joins(const undo *u, const keep_toc_entry *entry)
 {
-    return undo_is_wanted(u, entry) && undo_is_join(entry);
+    return undo_is_wanted(u, entry) && undo_is_join(entry) && !undo_joins_what_stays(u, entry);
 }
 
-/* For this it compares what indexes compute, which runs. */
 static bool wanted_index_joins(const undo *u, const keep_toc_entry *entry)
 {
-    return undo_is_index_join(entry) && undo_is_wanted(u, entry);
+    return undo_is_wanted(u, entry) && undo_is_index_join(entry) &&
+           !undo_joins_what_stays(u, entry);
+}
+
+static bool wanted_late_joins(const undo *u, const keep_toc_entry *entry)
+{
+    return undo_is_wanted(u, entry) && undo_is_join(entry) && undo_joins_what_stays(u, entry);
+}
+
+static bool wanted_late_index_joins(const undo *u, const keep_toc_entry *entry)
+{
+    return undo_is_wanted(u, entry) && undo_is_index_join(entry) && undo_joins_what_stays(u, entry);
 }
 
 static void note_restored(undo *u, bool first)
@@ -143,18 +152,116 @@ static void note_restored(undo *u, bool first)
     }
 }
 
+/* ---- entry by entry ---- */
+
+typedef struct {
+    undo *u;
+    keep_pieces pieces;
+    sp_span toc; /* behind the entry that was made last */
+    sp_buf sql;
+} writing;
+
+/* They come as the list has them. */
+static bool find_entry(writing *w, uint32_t id, keep_toc_entry *ret_entry)
+{
+    for (int round = 0; round < 2; round++) {
+        while (keep_toc_next(&w->toc, ret_entry)) {
+            if (ret_entry->id == id) {
+                return true;
+            }
+        }
+        w->toc = sp_buf_borrow(&w->u->toc);
+    }
+    return false;
+}
+
+/* The server computes what they hold as their owner. */
+static bool runs_others(const keep_toc_entry *entry)
+{
+    return sp_span_starts(entry->rest, SP_SPAN_LIT("INDEX ")) ||
+           sp_span_starts(entry->rest, SP_SPAN_LIT("MATERIALIZED VIEW DATA "));
+}
+
+static size_t last_of(sp_span text, uint8_t byte)
+{
+    size_t at = text.len;
+    while (at > 0 && text.ptr[at - 1] != byte) {
+        at--;
+    }
+    return at > 0 ? at - 1 : text.len;
+}
+
+/* An undo in part made it: a schema, and what hangs on tables that are known by name. */
+static bool is_there_already(const undo *u, const keep_toc_entry *entry, const json_t *refusal)
+{
+    static const char *const kinds[] = {"SCHEMA ",  "CONSTRAINT ", "FK CONSTRAINT ", "INDEX ",
+                                        "TRIGGER ", "POLICY ",     "RULE "};
+    bool is = false;
+    for (size_t i = 0; i < SP_COUNT(kinds); i++) {
+        is = is || sp_span_starts(entry->rest, sp_span_cstr(kinds[i]));
+    }
+    return is && u->job->job.partly != 0 &&
+           keep_has_word("42P06 42P07 42710 42P16", undo_text(refusal, "code"));
+}
+
+static sp_err take_piece(void *self, uint32_t id, sp_span text)
+{
+    writing *w = self;
+    undo *u = w->u;
+    keep_toc_entry entry;
+    auto_json json_t *refusal = NULL;
+    if (id == 0) { /* settings */
+        sp_buf_span(&w->sql, text);
+        return undo_script(u, &w->sql);
+    }
+    if (!find_entry(w, id, &entry)) {
+        return sp_fail(SP_ECORRUPT);
+    }
+    if (undo_stands_on_left(u, &entry)) {
+        return undo_leave_entry(u, &entry, "it stands on what is not put back");
+    }
+    if (sp_span_starts(entry.rest, SP_SPAN_LIT("FK CONSTRAINT "))) {
+        sp_span key = sp_span_slice(text, 0, last_of(text, ';')); /* comments are behind it */
+        TRY(undo_keys_try(u, key, entry.rest, &refusal));
+    } else {
+        TRY(undo_try(u, text, runs_others(&entry), &refusal));
+    }
+    if (refusal != NULL && is_there_already(u, &entry, refusal)) {
+        undo_tell(u, json_sprintf("%.*s: it is there already", SP_SPAN_ARG(entry.rest)));
+        u->notes++;
+        undo_forget(u, &entry);
+        return sp_ok();
+    }
+    return refusal == NULL ? sp_ok() : undo_leave_refused(u, &entry, refusal);
+}
+
+static sp_err take_script(void *self, sp_span bytes)
+{
+    writing *w = self;
+    return keep_pieces_feed(&w->pieces, bytes);
+}
+
 static sp_err make(undo *u, const char *const argv[], sp_buf *sql)
 {
-    writing w = {.u = u, .out = sp_buf_make(UNDO_SQL_MAX_BYTES)};
-    TRY(undo_lock(u, false));
+    writing w = {.u = u,
+                 .pieces = keep_pieces_make(take_piece, &w, UNDO_SQL_MAX_BYTES),
+                 .sql = sp_buf_make(UNDO_SQL_MAX_BYTES)};
     sp_err err = undo_restore(u, argv, take_script, &w);
-    sp_buf_done(&w.out);
+    if (!sp_failed(err)) {
+        err = keep_pieces_end(&w.pieces);
+    }
+    keep_pieces_done(&w.pieces);
+    sp_buf_done(&w.sql);
+    if (err.code == SP_ELIMIT) {
+        return undo_refuse(u, "what was kept", "a definition in it is longer than undo can write",
+                           NULL, NULL);
+    }
     TRY(err);
-    TRY(undo_lock(u, true));
     /* pg_restore sets its own */
     sp_buf_text(sql, "SELECT pg_catalog.set_config('search_path', 'pg_catalog, pg_temp', true);\n"
                      "SET LOCAL lock_timeout = '30s';\n");
-    return undo_script(u, sql);
+    TRY(undo_script(u, sql));
+    return undo_leave_done(u);
 }
 
 /* What is picked, of those sections. */
@@ -165,7 +272,8 @@ static sp_err make_those(undo *u, undo_pick pick, const char *const sections[2],
     size_t count = 0;
     TRY(undo_list(u, pick, "structure", path, &count));
     snprintf(use, sizeof(use), "--use-list=%s", path);
-    const char *const argv[] = {"pg_restore", "--file=-", use, sections[0], sections[1], NULL};
+    const char *const argv[] = {"pg_restore", "--verbose", "--file=-", use,
+                                sections[0],  sections[1], NULL};
     return count == 0 ? sp_ok() : make(u, argv, sql);
 }
 
@@ -236,51 +344,77 @@ static void tell_owned(undo *u)
     }
 }
 
-/* Tables are empty: nothing of theirs has run yet. */
-static sp_err make_tables(undo *u, sp_buf *sql)
+/* What joins a table that stays has its rows, keys and indexes first: else the server would make
+ * those of the whole on it, beside its own. It computes with indexes when they join. */
+static sp_err join(undo *u, sp_buf *sql)
 {
-    static const char *const empty[2] = {"--section=pre-data"};
-    static const char *const filled[2] = {"--section=data", "--section=post-data"};
-    static const char *const joined[2] = {"--section=post-data"};
-    TRY(make_those(u, wanted_then, empty, sql));
+    static const char *const tables[2] = {"--section=pre-data"};
+    static const char *const indexes[2] = {"--section=post-data"};
     TRY(undo_code_check(u, true, sql));
-    TRY(make_those(u, wanted_joins, empty, sql));
-    TRY(undo_code_check(u, true, sql)); /* what they have from their parents */
-    TRY(undo_data(u, sql));
-    TRY(undo_code_check(u, true, sql)); /* domains may have been altered meanwhile */
-    TRY(make_those(u, wanted_last, filled, sql));
-    TRY(undo_code_check_indexes(u, sql));
-    return make_those(u, wanted_index_joins, joined, sql);
+    TRY(make_those(u, wanted_index_joins, indexes, sql));
+    TRY(make_those(u, wanted_late_joins, tables, sql));
+    TRY(undo_code_check(u, true, sql));
+    return make_those(u, wanted_late_index_joins, indexes, sql);
 }
 
-static bool wants_more(const undo *u)
+static bool wants(const undo *u, undo_pick pick)
 {
     sp_span rest = sp_buf_borrow(&u->toc);
     keep_toc_entry entry;
     while (keep_toc_next(&rest, &entry)) {
-        if (!is_first(u, &entry) && undo_is_wanted(u, &entry)) {
+        if (pick(u, &entry)) {
             return true;
         }
     }
     return false;
 }
 
+/* Tables are empty: nothing of theirs has run yet. */
+static sp_err make_tables(undo *u, sp_buf *sql)
+{
+    static const char *const empty[2] = {"--section=pre-data"};
+    static const char *const filled[2] = {"--section=data", "--section=post-data"};
+    TRY(make_those(u, wanted_then, empty, sql));
+    TRY(undo_code_check(u, true, sql));
+    TRY(make_those(u, wanted_joins, empty, sql));
+    TRY(undo_code_check(u, true, sql)); /* what they have from their parents */
+    TRY(undo_data(u, sql));
+    TRY(make_those(u, wanted_last, filled, sql));
+    if (wants(u, wanted_index_joins) || wants(u, wanted_late_joins) ||
+        wants(u, wanted_late_index_joins)) {
+        TRY(join(u, sql));
+    }
+    return make_those(u, wanted_triggers, filled, sql);
+}
+
+static bool is_more(const undo *u, const keep_toc_entry *entry)
+{
+    return !is_first(u, entry) && undo_is_wanted(u, entry);
+}
+
 sp_err undo_structure(undo *u, bool first, sp_buf *sql)
 {
-    static const char *const last[2] = {"--section=post-data"};
     if (first) {
         TRY(make_first(u, sql));
-    } else if (wants_more(u)) {
+    } else if (wants(u, is_more)) {
         TRY(make_tables(u, sql));
     }
-    note_restored(u, first);
     if (!first) {
         tell_left(u);
         tell_mappings(u);
         tell_owned(u);
-        TRY(undo_code_check_keys(u, sql));
-        TRY(make_those(u, wanted_keys, last, sql));
-        undo_keys_add(u, sql);
+    } else {
+        note_restored(u, true);
     }
+    return undo_script(u, sql);
+}
+
+sp_err undo_structure_keys(undo *u, sp_buf *sql)
+{
+    static const char *const last[2] = {"--section=post-data"};
+    TRY(undo_code_check_keys(u, sql));
+    TRY(make_those(u, wanted_keys, last, sql));
+    TRY(undo_keys_add(u));
+    note_restored(u, false);
     return undo_script(u, sql);
 }

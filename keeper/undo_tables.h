@@ -96,6 +96,15 @@ void undo_put_comparing(const undo *u, const undo_table *t, sp_buf *sql);
  * count; sp_pair. */
 void undo_put_choosing(const undo *u, const undo_tables *all, sp_buf *sql);
 
+/* ---- undo_hung.c ---- */
+/* sp_hung_<number>: of the rows t that go, those that rows of others hang on by a key that would
+ * take these along, or change them. */
+void undo_put_hung(const undo *u, const undo_table *t, sp_span which, sp_buf *sql);
+/* sp_held_<number>, and how many: of the rows t (with s, d and o) that get old values, those whose
+ * present ones rows of others refer to. set: names of the columns. */
+void undo_put_held(const undo *u, const undo_table *t, sp_span which, const json_t *set,
+                   sp_buf *sql);
+
 /* ---- undo_triggers.c ---- */
 /* Switches off what there is on the table (an expression: its oid), once it is locked, on its
  * partitions, and, reaching, on what a changed key reaches; a new one would run, too. */

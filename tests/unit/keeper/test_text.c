@@ -3,6 +3,7 @@
  * OWNS nothing. PROCESS tests. TRUST none. SPEC keeper/said.h, keeper/toc.h,
  * lib/proto/keeper_msg.h.
  */
+#include "keeper/pieces.h"
 #include "keeper/plain.h"
 #include "keeper/said.h"
 #include "keeper/toc.h"
@@ -32,6 +33,39 @@ static void entries_are_read(void **state)
     assert_true(keep_toc_next_id(&e.depends, &id) && id == 3367);
     assert_false(keep_toc_next_id(&e.depends, &id));
     assert_false(keep_toc_next(&text, &e));
+}
+
+static sp_err note_piece(void *self, uint32_t id, sp_span text)
+{
+    sp_buf_fmt(self, "[%u|%.*s]", id, SP_SPAN_ARG(text));
+    return sp_ok();
+}
+
+/* A name or a body may hold such a line; what a piece sets for all that follow stands by itself. */
+static void a_script_is_read_entry_by_entry(void **state)
+{
+    (void)state;
+    static const char script[] = "--\n\\restrict x\nSET a = 1;\n-- TOC entry 7 (class 1 OID 2)\n"
+                                 "CREATE \"a\n-- TOC entry 8 (\nSET default_x;\n\\! b\n\";\n"
+                                 "SET default_table = c;\n\n-- TOC entry 9 (class 1 OID 3)\n"
+                                 "AS $b$\n-- TOC entry 5 (\n$b$;\n\\unrestrict x\n-- end";
+    static const char wanted[] = "[0|--\nSET a = 1;\n][7|CREATE \"a\n-- TOC entry 8 (\n"
+                                 "SET default_x;\n\\! b\n\";\n][0|SET default_table = c;\n\n]"
+                                 "[9|AS $b$\n-- TOC entry 5 (\n$b$;\n-- end]";
+    for (size_t step = 1; step <= sizeof(script); step++) {
+        auto_buf sp_buf out = sp_buf_make(4096);
+        keep_pieces p = keep_pieces_make(note_piece, &out, 256);
+        for (size_t at = 0; at < sizeof(script) - 1; at += step) {
+            assert_ok(keep_pieces_feed(&p, sp_span_slice(sp_span_cstr(script), at, at + step)));
+        }
+        assert_ok(keep_pieces_end(&p));
+        assert_span_text(sp_buf_borrow(&out), wanted);
+        keep_pieces_done(&p);
+    }
+    auto_buf sp_buf out = sp_buf_make(4096);
+    keep_pieces p = keep_pieces_make(note_piece, &out, 8);
+    assert_int_equal(keep_pieces_feed(&p, SP_SPAN_LIT("more than that\n")).code, SP_ELIMIT);
+    keep_pieces_done(&p);
 }
 
 static sp_span target(void *self, sp_span table)
@@ -242,6 +276,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(entries_are_read),
+        cmocka_unit_test(a_script_is_read_entry_by_entry),
         cmocka_unit_test(blocks_get_other_targets),
         cmocka_unit_test(heads_may_take_several_lines),
         cmocka_unit_test(long_lines_flow),

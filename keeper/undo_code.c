@@ -33,29 +33,28 @@ enum { PG_PROC = 1255, PG_CLASS = 1259, PG_CONSTRAINT = 2606, QUESTION_MAX_BYTES
 static const char KEPT[] =
     ") v(j)), kept AS MATERIALIZED (SELECT r.oid, COALESCE(x.was,"
     " (SELECT c.oid FROM pg_class c WHERE c.oid = r.oid"
-    "  AND " UNDO_IS_MADE(
-        "c") ")) AS was, x.name, x.stored, x.reaches,"
-             " x.joins,"
-             " ARRAY(SELECT json_array_elements_text(x.types)) AS types,"
-             " ARRAY(SELECT json_array_elements_text(x.early)) AS early,"
-             " ARRAY(SELECT json_array_elements_text(x.columns)) AS columns, x.calls, x.stands, "
-             "x.equals, "
-             "x.own"
-             " FROM said CROSS JOIN LATERAL json_to_record(said.j) AS x(name text, was oid, stored "
-             "bool,"
-             "  reaches bool,"
-             "  joins text, types json, early json, columns json, calls json, stands json,"
-             "  equals json, own json, defined bool)"
-             /* to_regclass() would read the name of what is no relation */
-             " CROSS JOIN LATERAL (SELECT CASE WHEN x.defined THEN NULL ELSE to_regclass(x.name) "
-             "END::oid"
-             " AS oid) r WHERE x.name IS NOT NULL),"
-             "stood AS (SELECT k.name AS about, (s->>0)::oid AS class, (s->>1)::oid AS oid, s->>2 "
-             "AS name"
-             " FROM kept k CROSS JOIN LATERAL json_array_elements(k.stands) s),"
-             "equal AS (SELECT k.name AS about, e.oid, e.name FROM kept k"
-             " CROSS JOIN LATERAL json_to_recordset(k.equals) AS e(oid oid, name text)),"
-             "tie AS (SELECT t.oid, t.name FROM json_to_recordset(";
+    "  AND " UNDO_IS_MADE_C ")) AS was, x.name, x.stored, x.reaches,"
+    " x.joins,"
+    " ARRAY(SELECT json_array_elements_text(x.types)) AS types,"
+    " ARRAY(SELECT json_array_elements_text(x.early)) AS early,"
+    " ARRAY(SELECT json_array_elements_text(x.columns)) AS columns, x.calls, x.stands, "
+    "x.equals, "
+    "x.own"
+    " FROM said CROSS JOIN LATERAL json_to_record(said.j) AS x(name text, was oid, stored "
+    "bool,"
+    "  reaches bool,"
+    "  joins text, types json, early json, columns json, calls json, stands json,"
+    "  equals json, own json, defined bool)"
+    /* to_regclass() would read the name of what is no relation */
+    " CROSS JOIN LATERAL (SELECT CASE WHEN x.defined THEN NULL ELSE to_regclass(x.name) "
+    "END::oid"
+    " AS oid) r WHERE x.name IS NOT NULL),"
+    "stood AS (SELECT k.name AS about, (s->>0)::oid AS class, (s->>1)::oid AS oid, s->>2 "
+    "AS name"
+    " FROM kept k CROSS JOIN LATERAL json_array_elements(k.stands) s),"
+    "equal AS (SELECT k.name AS about, e.oid, e.name FROM kept k"
+    " CROSS JOIN LATERAL json_to_recordset(k.equals) AS e(oid oid, name text)),"
+    "tie AS (SELECT t.oid, t.name FROM json_to_recordset(";
 
 /* The tables that get rows (or one of them), with their partitions (`own`); those that they are
  * partitions of, what a changed key reaches; those that a missing one will be a partition of, with
@@ -110,7 +109,7 @@ static const char NEAR[] =
 #define HOLDABLE_SPACES                                                                            \
     " FROM spaces JOIN pg_namespace s ON s.oid = spaces.oid"                                       \
     " WHERE has_schema_privilege(s.oid, 'USAGE')"                                                  \
-    " AND NOT " UNDO_IS_MADE("s")
+    " AND NOT " UNDO_IS_MADE_S
 
 static const char HOLD[] =
     " SELECT DISTINCT format('REVOKE GRANT OPTION FOR USAGE ON SCHEMA %I FROM PUBLIC',"

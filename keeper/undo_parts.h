@@ -175,6 +175,8 @@ SP_MUST sp_err undo_try_begin(undo *u);
     "CASE WHEN age(" row ".xmin) BETWEEN -1000000 AND 0 THEN pg_xact_status("                      \
     "(pg_current_xact_id()::text::bigint - age(" row ".xmin))::text::xid8) = 'in progress'"        \
     " ELSE false END"
+#define UNDO_IS_MADE_C UNDO_IS_MADE("c")
+#define UNDO_IS_MADE_S UNDO_IS_MADE("s")
 /* Runs statements within a block: what fails takes all of them back. *ret_refusal: NULL, or what
  * the server said ("code", "said", "constraint"), which is the caller's. runs_others: code of
  * others runs as its owner, so whatever error there is, is theirs. Fails, and ends the undo, for

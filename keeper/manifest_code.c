@@ -188,11 +188,11 @@ static const char DEFINITIONS[] =
     "  'pg_catalog.pg_constraint'::regclass) OR COALESCE(t.list, f.list, w.list) IS NOT NULL";
 
 /* Names that nothing else may have when these come back, of a whole database: [class, number, name,
- * of which relation]. */
+ * of which relation]; those of functions are long, and their types may be gone: as md5. */
 static const char NAMES[] =
     "SELECT COALESCE(json_agg(json_build_array(x.class::bigint, x.oid::bigint, x.name,"
     " x.host::bigint)), '[]'::json)::text FROM ("
-    " SELECT 'pg_catalog.pg_proc'::regclass, p.oid, p.oid::regprocedure::text, 0::oid"
+    " SELECT 'pg_catalog.pg_proc'::regclass, p.oid, md5(p.oid::regprocedure::text), 0::oid"
     "  FROM pg_catalog.pg_proc p"
     " UNION ALL SELECT 'pg_catalog.pg_class'::regclass, c.oid,"
     "  format('%I.%I', n.nspname, c.relname), 0 FROM pg_catalog.pg_class c"

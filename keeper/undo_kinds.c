@@ -181,7 +181,8 @@ static const char TAKEN[] =
     " FROM json_array_elements($1::json) j WHERE CASE (j->>0)::oid"
     " WHEN 'pg_catalog.pg_class'::regclass THEN to_regclass(j->>2) IS NOT NULL"
     " WHEN 'pg_catalog.pg_type'::regclass THEN to_regtype(j->>2) IS NOT NULL"
-    " WHEN 'pg_catalog.pg_proc'::regclass THEN to_regprocedure(j->>2) IS NOT NULL"
+    " WHEN 'pg_catalog.pg_proc'::regclass THEN (j->>2) IN (SELECT"
+    "  md5(p.oid::regprocedure::text) FROM pg_catalog.pg_proc p WHERE p.oid >= 16384)"
     " ELSE EXISTS (SELECT FROM pg_catalog.pg_constraint k WHERE k.conrelid = (j->>3)::oid"
     "  AND k.conname = j->>2) END";
 

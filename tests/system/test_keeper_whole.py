@@ -183,7 +183,10 @@ def test_a_domain_that_is_altered_while_dropped_rows_come_back(keeper, server, t
         held.rollback()
         code, _, _, _, why = undone.result(60)
     assert server.sql("SELECT is_called FROM shop.sprung", "orders") == "f", "it ran"
-    assert code == ECONFLICT and "would run with the rights of op_keep" in why, why
+    if len(tables) > 1:  # behind the last one nothing is made that could run it
+        assert code == ECONFLICT and "would run with the rights of op_keep" in why, why
+    else:
+        assert code == OK, why
 
 
 FAR = """

@@ -188,15 +188,19 @@ static sp_err query_of(db_session *session, sp_span text, const sp_sql_statement
     return sp_ok();
 }
 
-/* What was bound to its DECLARE is the cursor's. */
+/* What was bound to its DECLARE is the cursor's: types before the text is counted with its name,
+ * values behind. */
+static sp_err take_types(db_text *query, const db_named *portal)
+{
+    bool takes = portal != NULL && portal->values != NULL && query->keeps_values;
+    return takes ? db_text_types(query, &portal->text->types) : sp_ok();
+}
+
 static sp_err take_values(db_names *names, db_named *cursor, const db_named *portal)
 {
     cursor->has_values = portal->has_values;
-    if (portal->values == NULL || !cursor->text->keeps_values) {
-        return sp_ok();
-    }
-    TRY(db_text_types(cursor->text, &portal->text->types));
-    return db_named_bind(names, cursor, portal->values);
+    bool takes = portal->values != NULL && cursor->text->keeps_values;
+    return takes ? db_named_bind(names, cursor, portal->values) : sp_ok();
 }
 
 static sp_err add_names(db_session *session, sp_sql_known *known, const db_named *portal)
@@ -216,8 +220,11 @@ static sp_err add_names(db_session *session, sp_sql_known *known, const db_named
         db_text *query = NULL;
         TRY(query_of(session, known->text, statement, &query));
         db_named *named = NULL;
-        sp_err err = db_names_add(names, is_prepare ? DB_NAMED_PREPARED : DB_NAMED_PORTAL,
-                                  statement->name, query, &named);
+        sp_err err = is_prepare ? sp_ok() : take_types(query, portal);
+        if (!sp_failed(err)) {
+            err = db_names_add(names, is_prepare ? DB_NAMED_PREPARED : DB_NAMED_PORTAL,
+                               statement->name, query, &named);
+        }
         if (!sp_failed(err) && !is_prepare) {
             named->met =
                 db_met_hash(db_session_judge(session)->catalogue, query->known->judgement, 0);

@@ -316,12 +316,16 @@ static bool fills_other(const asking *a, const sp_sql_judgement *judgement, uint
         const sp_sql_use *use = &judgement->uses[i];
         const sp_sql_relation *known =
             use->relation == SP_NONE ? NULL : sp_sql_catalogue_at(now, use->relation);
-        bool is_named = (use->flags & (SP_SQL_USE_IMPLIED | SP_SQL_USE_BECOMES)) == 0;
-        bool writes = use->kind == SP_SQL_RELATION && use->action == SP_ACTION_WRITE && is_named &&
-                      (known == NULL || known->kind != 'S');
-        bool makes = (use->flags & SP_SQL_USE_MAKES) != 0;
-        uint32_t to = known != NULL ? known->bound.part : part_of(a, schema_of(a, use), use->name);
-        if ((writes || makes) && to != part) {
+        const uint32_t changing = 1U << SP_ACTION_WRITE | 1U << SP_ACTION_ALTER |
+                                  1U << SP_ACTION_DESTROY | 1U << SP_ACTION_IMPORT;
+        bool is_other = (use->flags & (SP_SQL_USE_IMPLIED | SP_SQL_USE_BECOMES)) != 0 ||
+                        (known != NULL && known->kind == 'S');
+        bool holds = use->kind == SP_SQL_RELATION || use->kind == SP_SQL_SCHEMA ||
+                     (use->kind == SP_SQL_DATABASE && use->action == SP_ACTION_WRITE);
+        uint32_t to = known != NULL                  ? known->bound.part
+                      : use->kind == SP_SQL_DATABASE ? SP_NONE
+                                                     : part_of(a, schema_of(a, use), use->name);
+        if (holds && !is_other && (changing & 1U << use->action) != 0 && to != part) {
             return true;
         }
     }

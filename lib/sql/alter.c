@@ -112,12 +112,27 @@ static sp_action action_of_inheriting(const AlterTableCmd *command, sp_action re
     return command->subtype == AT_AddInherit ? SP_ACTION_ADMINISTER : renaming;
 }
 
+/* It, or a partition or child of it, is another server's. */
+static bool has_foreign(const walker *w, const sp_sql_relation *relation, unsigned depth)
+{
+    const sp_sql_catalogue *catalogue = w->context->catalogue;
+    const sp_sql_edge *edges =
+        sp_sql_catalogue_edges(catalogue, (uint32_t)(relation - sp_sql_catalogue_at(catalogue, 0)));
+    bool found = relation->kind == 'f' || depth == SP_SQL_DEPTH_MAX;
+    for (uint32_t i = 0; i < relation->edge_count && !found && !walk_is_spent(w); i++) {
+        found = edges[i].kind == SP_SQL_EDGE_CHILD &&
+                has_foreign(w, sp_sql_catalogue_at(catalogue, edges[i].to), depth + 1);
+    }
+    return found;
+}
+
 /* A column of a foreign table is one of the other server's, which nobody tagged here. */
 static bool shows_more(const walker *w, const AlterTableStmt *alter, const AlterTableCmd *command)
 {
     const sp_sql_relation *known = known_of(w, alter->relation);
-    return (known != NULL && known->kind == 'f') || alter->objtype == OBJECT_FOREIGN_TABLE ||
-           AS(ColumnDef, command->def)->fdwoptions != NIL;
+    bool is_foreign =
+        alter->objtype == OBJECT_FOREIGN_TABLE || AS(ColumnDef, command->def)->fdwoptions != NIL;
+    return is_foreign || (known != NULL && has_foreign(w, known, 0));
 }
 
 static sp_action action_of_command(const walker *w, const AlterTableStmt *alter,
@@ -213,8 +228,10 @@ void walk_alter_table(walker *w, const AlterTableStmt *alter)
             if (command->subtype == AT_AttachPartition && alter->objtype != OBJECT_INDEX) {
                 record_attaching(w, alter->relation, partition->name);
             }
-            record_family(w, partition->name,
-                          command->subtype == AT_AttachPartition ? alter->relation : NULL, 0);
+            bool joins = command->subtype == AT_AttachPartition;
+            bool moves = joins && alter->objtype != OBJECT_INDEX;
+            record_family(w, partition->name, joins ? alter->relation : NULL,
+                          moves ? SP_SQL_USE_MOVES : 0);
             walk(w, (const Node *)partition->bound);
         } else if (command->def != NULL && nodeTag(command->def) == T_RangeVar) {
             /* INHERIT, NO INHERIT: its rows are seen under the parent's name, or no longer */
@@ -388,6 +405,9 @@ void walk_rename(walker *w, const RenameStmt *rename)
             record_uncover(w, rename->relation, false);
         }
     }
+    if (rename->renameType == OBJECT_TYPE || rename->renameType == OBJECT_DOMAIN) {
+        name_trusted(w, names_before(names_of(rename->object)), text_of(rename->newname));
+    }
     if (is_code(rename->renameType)) {
         lose_code(w, names_of(rename->object));
         name_code(w, names_before(names_of(rename->object)), text_of(rename->newname));
@@ -408,6 +428,9 @@ void walk_move(walker *w, const AlterObjectSchemaStmt *move)
         record_new_name(w, move->relation, text_of(move->newschema), SP_SPAN_EMPTY);
         record_other(w, text_of(move->relation->relname));
         record_uncover(w, move->relation, false);
+    }
+    if (move->objectType == OBJECT_TYPE || move->objectType == OBJECT_DOMAIN) {
+        name_trusted(w, text_of(move->newschema), names_last(names_of(move->object)));
     }
     if (is_code(move->objectType)) {
         lose_code(w, names_of(move->object));

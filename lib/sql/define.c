@@ -129,13 +129,13 @@ static void walk_view(walker *w, const ViewStmt *view)
     const found_relation was = walk_resolve(w, view->view, true);
     if (view->replace && was.kind == FOUND_KNOWN) {
         record_relation(w, view->view, SP_ACTION_ALTER, 0);
-        w->replaced = sp_sql_catalogue_at(w->context->catalogue, was.relation);
+        w->replaces = true;
     }
     w->is_aliased = true;
     w->gives = &name;
     walk(w, view->query);
     w->gives = NULL;
-    w->replaced = NULL;
+    w->replaces = false;
     w->is_aliased = false;
     if ((w->statement->flags & SP_SQL_READS_TEMP) != 0) {
         walk_fault(w, SP_SQL_FORBIDDEN,
@@ -155,18 +155,23 @@ static bool is_there(const walker *w, sp_span name)
  * policy lists, or any that is there. Triggers, defaults, checks, views and bodies of others may
  * call it, and the arguments may fit the new one better: what it does is done by who never named
  * it. */
-void name_code(walker *w, sp_span schema, sp_span name)
+void name_trusted(walker *w, sp_span schema, sp_span name)
 {
     sp_action action = SP_ACTION_READ;
     if (schema.len == 0 && w->context->catalogue != NULL) {
         schema = sp_sql_catalogue_home(w->context->catalogue);
     }
-    record_made(w, name);
     if (function_find(name) != FUNCTION_UNKNOWN || is_there(w, name) ||
         (w->context->function_action != NULL &&
          w->context->function_action(w->context->policy, schema, name, &action))) {
         record_opaque(w, SP_SQL_FUNCTION, schema, name);
     }
+}
+
+void name_code(walker *w, sp_span schema, sp_span name)
+{
+    record_made(w, name);
+    name_trusted(w, schema, name);
 }
 
 /* Whoever calls it by its old name finds another one, or none. */
@@ -182,6 +187,13 @@ static void make_code(walker *w, const List *names)
 {
     make_named(w, names);
     name_code(w, names_before(names), names_last(names));
+}
+
+/* "f('x')" is a cast where f is a type. */
+static void make_type(walker *w, const List *names)
+{
+    make_named(w, names);
+    name_trusted(w, names_before(names), names_last(names));
 }
 
 /* "CREATE OPERATOR ... (FUNCTION = f)" and the like: from now on f runs under another name. */
@@ -231,42 +243,31 @@ static void note_setting(walker *w, const DefElem *option)
     }
 }
 
-static bool may_be_row(const TypeName *type)
+/* With one argument: "x.f" calls it where x has no column f, whatever x is. */
+static bool is_called_as_column(const CreateFunctionStmt *create)
 {
-    static const char *const any[] = {"record",      "any",           "anyelement",
-                                      "anynonarray", "anycompatible", "anycompatiblenonarray",
-                                      "anyarray",    "anyenum"};
-    sp_span name = names_last(type->names);
-    for (size_t i = 0; i < SP_COUNT(any); i++) {
-        if (sp_span_eq(name, text_of(any[i]))) {
-            return true;
-        }
-    }
-    return type->arrayBounds == NIL && !is_server_type(name);
-}
-
-/* With one argument that may be a row: "t.f" calls it where t has no column f. */
-static bool is_of_row(const CreateFunctionStmt *create)
-{
-    const FunctionParameter *first = NULL;
+    int most = 0;
     int needed = 0;
     for (int i = 0; i < list_length(create->parameters); i++) {
         const FunctionParameter *one = AS(FunctionParameter, list_nth(create->parameters, i));
         if (one->mode != FUNC_PARAM_OUT && one->mode != FUNC_PARAM_TABLE) {
-            first = first == NULL ? one : first;
-            bool may_lack = one->defexpr != NULL || one->mode == FUNC_PARAM_VARIADIC;
-            needed += may_lack ? 0 : 1;
+            most++;
+            needed += one->defexpr != NULL || one->mode == FUNC_PARAM_VARIADIC ? 0 : 1;
         }
     }
-    return first != NULL && needed <= 1 && may_be_row(first->argType);
+    return !create->is_procedure && most > 0 && needed <= 1;
 }
 
 static void walk_function(walker *w, const CreateFunctionStmt *create)
 {
-    make_code(w, create->funcname);
-    if (is_of_row(create)) {
-        record_opaque(w, SP_SQL_FUNCTION, names_before(create->funcname),
-                      names_last(create->funcname));
+    sp_span schema = names_before(create->funcname);
+    sp_span name = names_last(create->funcname);
+    make_named(w, create->funcname);
+    if (is_called_as_column(create)) {
+        record_made(w, name);
+        record_opaque(w, SP_SQL_FUNCTION, schema, name);
+    } else {
+        name_code(w, schema, name);
     }
     for (int i = 0; i < list_length(create->options); i++) {
         const DefElem *option = AS(DefElem, list_nth(create->options, i));
@@ -509,7 +510,7 @@ static bool walk_named(walker *w, const Node *node)
 {
     switch ((int)nodeTag(node)) {
     case T_CreateDomainStmt:
-        make_named(w, AS(CreateDomainStmt, node)->domainname);
+        make_type(w, AS(CreateDomainStmt, node)->domainname);
         walk_list(w, AS(CreateDomainStmt, node)->constraints);
         return true;
     case T_AlterDomainStmt:
@@ -525,7 +526,7 @@ static bool walk_named(walker *w, const Node *node)
         return true;
     }
     case T_CreateEnumStmt:
-        make_named(w, AS(CreateEnumStmt, node)->typeName);
+        make_type(w, AS(CreateEnumStmt, node)->typeName);
         return true;
     case T_AlterEnumStmt:
         change_named(w, AS(AlterEnumStmt, node)->typeName);

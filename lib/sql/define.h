@@ -12,6 +12,8 @@
 const List *names_of(const Node *object);
 /* Code gets this name: it runs wherever that is called. */
 void name_code(walker *w, sp_span schema, sp_span name);
+/* The same of something that is no code, and may be called like it. */
+void name_trusted(walker *w, sp_span schema, sp_span name);
 /* Code loses its name. */
 void lose_code(walker *w, const List *names);
 

@@ -396,21 +396,6 @@ static bool has_no_such_rows(const walker *w, uint32_t index, sp_action action, 
     return is_of_rows(action, flags) && (is_index || (changes && is_kind(w, index, 'S')));
 }
 
-/* The view that is replaced has that relation's rows as it is. */
-static bool reads_already(const walker *w, uint32_t relation)
-{
-    const sp_sql_relation *view = w->replaced;
-    const sp_sql_catalogue *catalogue = w->context->catalogue;
-    const sp_sql_edge *edges =
-        sp_sql_catalogue_edges(catalogue, (uint32_t)(view - sp_sql_catalogue_at(catalogue, 0)));
-    for (uint32_t i = 0; i < view->edge_count; i++) {
-        if (edges[i].kind == SP_SQL_EDGE_READS && edges[i].to == relation) {
-            return true;
-        }
-    }
-    return false;
-}
-
 void record_relation(walker *w, const RangeVar *name, sp_action action, uint16_t flags)
 {
     bool reads = action == SP_ACTION_READ || action == SP_ACTION_EXPORT;
@@ -439,9 +424,7 @@ void record_relation(walker *w, const RangeVar *name, sp_action action, uint16_t
             record_behind(w, found.relation, action);
         }
         if (w->gives != NULL) {
-            record_given(
-                w, found.relation, w->gives,
-                w->replaced == NULL || reads_already(w, found.relation) ? 0 : SP_SQL_USE_MOVES);
+            record_given(w, found.relation, w->gives, w->replaces ? SP_SQL_USE_MOVES : 0);
         }
         return;
     case FOUND_UNKNOWN:

@@ -88,18 +88,18 @@ typedef struct {
     const SelectStmt *select; /* the innermost query; NULL outside */
     uint32_t depth;
     uint32_t nodes;
-    bool is_locking;                 /* under FOR UPDATE or FOR SHARE */
-    bool is_setting;                 /* under set_config() */
-    bool is_plan_only;               /* under EXPLAIN: relations are read, not written */
-    bool is_aliased;                 /* what a view or a rule does, under a name of its own */
-    const given_name *gives;         /* the view whose query is walked */
-    const sp_sql_relation *replaced; /* what it is until then; NULL = nothing */
-    sp_span made_in;                 /* CREATE SCHEMA: where its elements are made */
-    sp_action read_as;               /* EXPORT under COPY (query) TO */
-    const char *text;                /* that the tree was read from */
-    bool is_standard;                /* how its literals were read */
-    bool is_as_was;                  /* names mean what the catalogue says, also those given away */
-    sp_sql_statement *statement;     /* the one that is walked */
+    bool is_locking;             /* under FOR UPDATE or FOR SHARE */
+    bool is_setting;             /* under set_config() */
+    bool is_plan_only;           /* under EXPLAIN: relations are read, not written */
+    bool is_aliased;             /* what a view or a rule does, under a name of its own */
+    const given_name *gives;     /* the view whose query is walked */
+    bool replaces;               /* which is there, with other rows */
+    sp_span made_in;             /* CREATE SCHEMA: where its elements are made */
+    sp_action read_as;           /* EXPORT under COPY (query) TO */
+    const char *text;            /* that the tree was read from */
+    bool is_standard;            /* how its literals were read */
+    bool is_as_was;              /* names mean what the catalogue says, also those given away */
+    sp_sql_statement *statement; /* the one that is walked */
 } walker;
 
 /* ---- judge.c ---- */

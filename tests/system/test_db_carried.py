@@ -39,7 +39,7 @@ MORE = "CREATE TABLE taken (id int, name text); ALTER TABLE taken OWNER TO op_al
 
 gate = office_of(DOCUMENTS, (("lia", "clerk"), ("carl", "carrier")), schema=SCHEMA + MORE)
 
-CARRIED = ["CREATE TABLE kept AS SELECT * FROM customers", "SELECT * INTO kept FROM customers",
+CARRIED = ["CREATE TABLE kept AS SELECT * FROM customers", "CREATE TABLE IF NOT EXISTS kept AS SELECT * FROM customers", "SELECT * INTO kept FROM customers",
            "INSERT INTO taken SELECT id, name FROM customers", "UPDATE taken t SET name = c.name FROM customers c WHERE c.id = t.id AND t.id = 1",
            "CREATE MATERIALIZED VIEW kept AS SELECT id FROM customers",
            "WITH w AS (INSERT INTO taken SELECT id, name FROM customers RETURNING 1) SELECT count(*) FROM w"]

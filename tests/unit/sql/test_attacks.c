@@ -156,17 +156,17 @@ static void test_parents(void **state)
 {
     static const judged cases[] = {
         {"ALTER TABLE logs ATTACH PARTITION orders DEFAULT",
-         "destroy logs; destroy~ logs_2024; alter logs; alter orders; alter> logs"},
+         "destroy logs; destroy~ logs_2024; alter logs; alter orders; alter>> logs"},
         {"ALTER TABLE falling ATTACH PARTITION orders DEFAULT",
-         "destroy orders; destroy falling; alter falling; alter orders; alter> falling"},
+         "destroy orders; destroy falling; alter falling; alter orders; alter>> falling"},
         {"ALTER TABLE moving ATTACH PARTITION audit.entries FOR VALUES IN (1)",
-         "destroy audit.entries; alter moving; alter audit.entries; alter> moving"},
+         "destroy audit.entries; alter moving; alter audit.entries; alter>> moving"},
         {"ALTER TABLE coded ATTACH PARTITION audit.entries DEFAULT",
-         "destroy audit.entries; alter coded; alter audit.entries; alter> coded"},
+         "destroy audit.entries; alter coded; alter audit.entries; alter>> coded"},
         {"ALTER TABLE nobody_knows ATTACH PARTITION audit.entries DEFAULT",
-         "destroy audit.entries; alter nobody_knows; alter audit.entries; alter> nobody_knows"},
+         "destroy audit.entries; alter nobody_knows; alter audit.entries; alter>> nobody_knows"},
         {"ALTER TABLE falling ATTACH PARTITION logs DEFAULT",
-         "destroy logs; destroy~ logs_2024; alter falling; alter logs; alter> falling"},
+         "destroy logs; destroy~ logs_2024; alter falling; alter logs; alter>> falling"},
         {"ALTER TABLE falling DETACH PARTITION audit.entries",
          "alter falling; alter audit.entries; alter> audit.entries"},
         {"ALTER INDEX audit.i_orders ATTACH PARTITION audit.i_orders",
@@ -175,11 +175,10 @@ static void test_parents(void **state)
         {"ALTER TABLE logs ADD FOREIGN KEY (at) REFERENCES wares ON DELETE CASCADE; "
          "ALTER TABLE logs ATTACH PARTITION audit.entries DEFAULT",
          "destroy logs; destroy~ logs_2024; destroy audit.entries; alter logs; alter "
-         "audit.entries; "
-         "alter> logs; alter logs; read wares"},
+         "audit.entries; alter>> logs; alter logs; read wares"},
         {"CREATE TRIGGER t BEFORE INSERT ON logs FOR EACH ROW EXECUTE FUNCTION listed(); "
          "ALTER TABLE logs ATTACH PARTITION audit.entries DEFAULT",
-         "destroy audit.entries; alter logs; alter logs; alter audit.entries; alter> logs; read "
+         "destroy audit.entries; alter logs; alter logs; alter audit.entries; alter>> logs; read "
          "function listed"},
         {"ALTER TABLE orders ADD FOREIGN KEY (id) REFERENCES wares ON UPDATE CASCADE",
          "alter orders; write+ orders; read wares"},
@@ -782,7 +781,7 @@ static void test_tags(void **state)
         {"ALTER TABLE logs_2024 INHERIT orders",
          "administer logs_2024; alter logs_2024; alter orders; alter>> orders"},
         {"ALTER TABLE logs ATTACH PARTITION logs_2024 DEFAULT",
-         "administer logs_2024; alter logs; alter> logs"},
+         "administer logs_2024; alter logs; alter>> logs"},
         {"ALTER TABLE orders RENAME note TO text", "alter orders; alter>> orders"},
     };
     check(state, cases, SP_COUNT(cases));

@@ -100,7 +100,7 @@ static void names_are_given(void **state)
         /* a name that is known, by whatever schema of the path */
         {"CREATE OR REPLACE VIEW public.seen AS SELECT * FROM plain", "public.plain>>public.seen"},
         {"CREATE OR REPLACE VIEW public.seen AS SELECT 1 FROM audit.entries",
-         "audit.entries>public.seen"},
+         "audit.entries>>public.seen"},
         {"ALTER TABLE plain RENAME id TO no", "public.plain>>public.plain"},
         {"ALTER INDEX scr.idx RENAME TO no", "scr.idx>scr.no public.idx>>scr.idx"},
         {"CREATE VIEW plain AS SELECT * FROM audit.entries",
@@ -166,7 +166,7 @@ static void names_are_given(void **state)
         {"ALTER TABLE plain NO INHERIT audit.entries", "public.plain>public.plain"},
         {"CREATE TABLE x (id int); ALTER TABLE x INHERIT audit.entries", ">>audit.entries"},
         {"ALTER TABLE plain RENAME TO x; ALTER TABLE audit.entries ATTACH PARTITION x DEFAULT",
-         "public.plain>>public.x ?>audit.entries"},
+         "public.plain>>public.x ?>>audit.entries"},
         {"CREATE TABLE other.plain (id int)", ""},
         {"CREATE TEMP TABLE plain (id int)", ""},
         {"ALTER SCHEMA scr RENAME TO new",

@@ -215,11 +215,11 @@ def test_code_that_others_run_is_not_replaced(gate, noted):
         c.execute("UPDATE customers SET name = name WHERE id = 7")
         c.execute("SELECT note FROM customers WHERE id = 7")
         assert "13800130007" not in str(c.fetchall())
-        c.execute("CREATE FUNCTION of_my_own(i int) RETURNS int LANGUAGE sql AS 'SELECT 1'")
-        c.execute("ALTER FUNCTION of_my_own(int) STABLE")
+        c.execute("CREATE FUNCTION of_my_own(i int, j int) RETURNS int LANGUAGE sql AS 'SELECT 1'")
+        c.execute("ALTER FUNCTION of_my_own(int, int) STABLE")
     anna.close()
     assert gate.sql("SELECT count(*) FROM orders")[0] == (200,)
-    gate.sql("DROP FUNCTION of_my_own(int)")
+    gate.sql("DROP FUNCTION of_my_own(int, int)")
 
 
 # ---- COPY ----

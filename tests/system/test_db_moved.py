@@ -8,6 +8,7 @@ import contextlib
 import time
 
 import psycopg2
+import pytest
 
 from dbgatelib import DBA_DOES_ALL, SCHEMA, furnish, office_of, orders_documents
 from officelib import wait_for

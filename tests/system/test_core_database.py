@@ -200,14 +200,14 @@ def session_of(person):
 
 def spend(line, who, action, statements=1, rows=0, nbytes=0, day_rows=0, day_bytes=0, estimated=0, reference=7, carried=0, wants=0):
     slot, session = who
-    return line.call(SPEND, struct.pack(">IQQBIIQQQQQQQQB", slot, session, reference, action, 1 << action, statements, rows,
-                                        nbytes, estimated, day_rows, day_bytes, carried, 0, 0, wants) + text(b"orders-db"))[0]
+    return line.call(SPEND, struct.pack(">IQQBIIQQQQQQQQQB", slot, session, reference, action, 1 << action, statements, rows,
+                                        nbytes, estimated, day_rows, day_bytes, carried, 0, 0, 0, wants) + text(b"orders-db"))[0]
 
 
 def spend_body(who, reference, day_rows=0, day_bytes=0, statements=0, carried=0, nbytes=0, next_bytes=1, wants=1):
     slot, session = who
-    return struct.pack(">IQQBIIQQQQQQQQB", slot, session, reference, READ, 1 << READ, statements, 0, nbytes, 0, day_rows,
-                       day_bytes, carried, next_bytes, 0, wants) + text(b"orders-db")
+    return struct.pack(">IQQBIIQQQQQQQQQB", slot, session, reference, READ, 1 << READ, statements, 0, nbytes, 0, day_rows,
+                       day_bytes, carried, next_bytes, 0, 0, wants) + text(b"orders-db")
 
 
 def portion(line, who, reference, **words):

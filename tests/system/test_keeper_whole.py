@@ -78,6 +78,7 @@ def test_large_objects_that_were_removed(keeper, server, scans):
     assert server.sql("SELECT lomacl::text LIKE '%clerk=r%' FROM pg_largeobject_metadata WHERE oid = 100001", "orders") == "t"
 
 
+@pytest.mark.slow
 def test_more_objects_than_twenty_thousand(keeper, server):
     """All that is missing comes back, or it is said what does not."""
     many = 21000

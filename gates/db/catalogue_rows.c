@@ -137,8 +137,7 @@ static const char calls_sql[] =
 static const char marks_sql[] =
     "SELECT DISTINCT 'm', tgrelid, CASE WHEN tgtype & 1 = 1 THEN 't' ELSE 'g' END FROM "
     "pg_catalog.pg_trigger WHERE " OF_USERS " UNION SELECT 'm', c.oid, 'g' FROM "
-    "pg_catalog.pg_class c WHERE c.relrowsecurity UNION SELECT 'm', c.oid, 'u' FROM "
-    "pg_catalog.pg_class c WHERE c.relpersistence = 'u' UNION SELECT 'm', t.typrelid, 'h' FROM "
+    "pg_catalog.pg_class c WHERE c.relrowsecurity UNION SELECT 'm', t.typrelid, 'h' FROM "
     "pg_catalog.pg_depend d JOIN pg_catalog.pg_type t ON d.refobjid IN (t.oid, t.typarray) WHERE "
     "d.refclassid = 'pg_catalog.pg_type'::pg_catalog.regclass AND d.classid IN "
     "('pg_catalog.pg_class'::pg_catalog.regclass, 'pg_catalog.pg_type'::pg_catalog.regclass) AND "
@@ -342,9 +341,8 @@ static sp_err add_unique(db_catalogue *c, const sp_span *v)
 
 static sp_err add_mark(db_catalogue *c, const sp_span *v)
 {
-    static const char *const words[] = {"t", "g", "u", "h"};
-    static const uint32_t flags[] = {SP_SQL_REL_TRIGGERS, SP_SQL_REL_GUARDED, SP_SQL_REL_UNLOGGED,
-                                     SP_SQL_REL_HELD};
+    static const char *const words[] = {"t", "g", "h"};
+    static const uint32_t flags[] = {SP_SQL_REL_TRIGGERS, SP_SQL_REL_GUARDED, SP_SQL_REL_HELD};
     size_t which = sp_span_which(v[2], words, SP_COUNT(words));
     uint32_t relation = sp_sql_catalogue_find_oid(c->next_one, number_of(v[1]));
     if (which == SP_COUNT(words)) {

@@ -68,42 +68,22 @@ static void record_key(walker *w, const AlterTableStmt *alter, const AlterTableC
     }
 }
 
-/* Rows of others go or change with its own. */
-static bool has_followers(const walker *w, const sp_sql_relation *relation)
+/* What policy says of a name would no longer be said of what it stands for. */
+sp_action action_of_renaming(const walker *w, const RangeVar *relation)
 {
-    const sp_sql_catalogue *catalogue = w->context->catalogue;
-    const sp_sql_edge *edges =
-        sp_sql_catalogue_edges(catalogue, (uint32_t)(relation - sp_sql_catalogue_at(catalogue, 0)));
-    for (uint32_t i = 0; i < relation->edge_count; i++) {
-        if (edges[i].kind == SP_SQL_EDGE_CASCADES || edges[i].kind == SP_SQL_EDGE_UPDATES) {
-            return true;
-        }
-    }
-    return false;
+    const sp_sql_relation *known = relation == NULL ? NULL : known_of(w, relation);
+    return known != NULL && (known->flags & SP_SQL_REL_TAGGED) != 0 ? SP_ACTION_ADMINISTER
+                                                                    : SP_ACTION_ALTER;
 }
 
-/* A partition gets the keys and row triggers of its parent; what others put into the parent gets
- * those of the partition. */
-static void record_attaching(walker *w, const RangeVar *parent, const RangeVar *partition)
+/* What guards a partition guards nothing that is done by its parent's name. */
+static void record_guarded(walker *w, const RangeVar *partition)
 {
-    enum {
-        FOLLOWING = SP_SQL_REL_FOLLOWS | SP_SQL_REL_TRIGGERS,
-        GUARDED = SP_SQL_REL_GUARDED | SP_SQL_REL_RULES,
-    };
-    const sp_sql_relation *above = known_of(w, parent);
-    const sp_sql_relation *below = known_of(w, partition);
-    bool is_plain = below != NULL && !has_followers(w, below) &&
-                    (below->flags & (FOLLOWING | GUARDED | SP_SQL_REL_UNLOGGED)) == 0;
-    if (above == NULL || (above->flags & FOLLOWING) != 0) {
-        record_relation(w, partition, SP_ACTION_DESTROY, 0);
-    }
-    if (!is_plain) {
-        record_relation(w, parent, SP_ACTION_DESTROY, 0);
-    }
-    if (below != NULL && (below->flags & GUARDED) != 0) {
+    const sp_sql_relation *known = known_of(w, partition);
+    if (known != NULL && (known->flags & (SP_SQL_REL_GUARDED | SP_SQL_REL_RULES)) != 0) {
         record_relation(w, partition, SP_ACTION_ADMINISTER, 0);
     }
-    w->statement->flags |= SP_SQL_IS_UNSURE; /* they may have got one */
+    w->statement->flags |= SP_SQL_IS_UNSURE; /* it may have got one */
 }
 
 /* Policies, rules and triggers for each statement are those of the relation that is named. */
@@ -135,22 +115,64 @@ static bool shows_more(const walker *w, const AlterTableStmt *alter, const Alter
     return is_foreign || (known != NULL && has_foreign(w, known, 0));
 }
 
-static sp_action action_of_command(const walker *w, const AlterTableStmt *alter,
-                                   const AlterTableCmd *command)
+/* What a view hides from whom, as whose it reads, and which rows go in through it. */
+static bool opens_view(const AlterTableCmd *command)
 {
-    switch ((int)command->subtype) {
-    case AT_AddColumn:
-        if (shows_more(w, alter, command)) {
-            return SP_ACTION_ADMINISTER;
+    static const char *const words[] = {"security_barrier", "security_invoker", "check_option"};
+    const List *options =
+        command->def != NULL && is_list(command->def) ? AS(List, command->def) : NIL;
+    for (int i = 0; i < list_length(options); i++) {
+        const DefElem *option = AS(DefElem, list_nth(options, i));
+        for (size_t j = 0; j < SP_COUNT(words); j++) {
+            if (sp_span_eq_nocase(text_of(option->defname), text_of(words[j]))) {
+                return true;
+            }
         }
-        break;
-    case AT_DropColumn:
-    case AT_SetUnLogged: /* the next crash empties it */
-        return SP_ACTION_DESTROY;
-    case AT_DropConstraint: /* with it keys of others, views that group by it */
-        return command->behavior == DROP_CASCADE ? SP_ACTION_DESTROY : SP_ACTION_ALTER;
-    case AT_AlterColumnType:
-        return retype_keeps(w, alter, command) ? SP_ACTION_ALTER : SP_ACTION_DESTROY;
+    }
+    return false;
+}
+
+/* Where they are, how they are stored, what is filled in for them, what may stand there. */
+static bool keeps_rows(AlterTableType command)
+{
+    switch ((int)command) {
+    case AT_ColumnDefault:
+    case AT_DropNotNull:
+    case AT_SetNotNull:
+    case AT_DropExpression:
+    case AT_SetStatistics:
+    case AT_SetOptions:
+    case AT_ResetOptions:
+    case AT_SetStorage:
+    case AT_SetCompression:
+    case AT_AddIdentity:
+    case AT_SetIdentity:
+    case AT_DropIdentity:
+    case AT_AlterConstraint:
+    case AT_ValidateConstraint:
+    case AT_ClusterOn:
+    case AT_DropCluster:
+    case AT_SetLogged:
+    case AT_DropOids:
+    case AT_SetAccessMethod:
+    case AT_SetTableSpace:
+    case AT_DropOf:
+    case AT_ReplicaIdentity:
+    case AT_AttachPartition: /* names are given: record_family() */
+    case AT_DetachPartition:
+    case AT_DetachPartitionFinalize:
+    case AT_AddInherit:
+    case AT_DropInherit:
+        return true;
+    default:
+        return false;
+    }
+}
+
+/* Who sees which rows, and what checks, changes and writes down what is done to them. */
+static bool is_guarding(AlterTableType command)
+{
+    switch ((int)command) {
     case AT_ChangeOwner:
     case AT_EnableRowSecurity:
     case AT_DisableRowSecurity:
@@ -158,23 +180,58 @@ static sp_action action_of_command(const walker *w, const AlterTableStmt *alter,
     case AT_NoForceRowSecurity:
     case AT_GenericOptions: /* of a foreign table: what it shows under its name, as whom */
     case AT_AlterColumnGenericOptions:
-    case AT_AddOf:       /* it falls with the type */
-    case AT_DisableTrig: /* what checks and writes down changes does so no longer */
+    case AT_AddOf: /* it falls with the type */
+    case AT_EnableTrig:
+    case AT_EnableTrigAll:
+    case AT_EnableTrigUser:
+    case AT_EnableAlwaysTrig:
+    case AT_EnableReplicaTrig: /* not for who connects here */
+    case AT_DisableTrig:
     case AT_DisableTrigAll:
     case AT_DisableTrigUser:
-    case AT_EnableAlwaysTrig:
-    case AT_EnableReplicaTrig:
+    case AT_EnableRule:
+    case AT_EnableAlwaysRule:
+    case AT_EnableReplicaRule:
     case AT_DisableRule:
-        return SP_ACTION_ADMINISTER;
+        return true;
     default:
-        break;
+        return false;
     }
-    return reach_of(command->def) == KEY_LOSES ? SP_ACTION_DESTROY : SP_ACTION_ALTER;
 }
 
-static sp_action action_of_renaming(const walker *w, const RangeVar *relation);
-static void lose_columns(walker *w, DropBehavior behavior);
-static void fall_with(walker *w);
+static sp_action action_of_command(walker *w, const AlterTableStmt *alter,
+                                   const AlterTableCmd *command)
+{
+    const sp_action keyed =
+        reach_of(command->def) == KEY_LOSES ? SP_ACTION_DESTROY : SP_ACTION_ALTER;
+    if (keeps_rows(command->subtype)) {
+        return SP_ACTION_ALTER;
+    }
+    if (is_guarding(command->subtype)) {
+        return SP_ACTION_ADMINISTER;
+    }
+    switch ((int)command->subtype) {
+    case AT_AddColumn:
+        return shows_more(w, alter, command) ? SP_ACTION_ADMINISTER : keyed;
+    case AT_AddConstraint:
+        return keyed;
+    case AT_DropColumn:
+    case AT_SetUnLogged: /* the next crash empties it */
+        return SP_ACTION_DESTROY;
+    case AT_DropConstraint: /* with it keys of others, views that group by it */
+        return command->behavior == DROP_CASCADE ? SP_ACTION_DESTROY
+                                                 : kind_asks(OBJECT_TABCONSTRAINT, KIND_DROP);
+    case AT_AlterColumnType:
+        return retype_keeps(w, alter, command) ? SP_ACTION_ALTER : SP_ACTION_DESTROY;
+    case AT_SetRelOptions:
+    case AT_ResetRelOptions:
+        return opens_view(command) ? SP_ACTION_ADMINISTER : SP_ACTION_ALTER;
+    default:
+        walk_fault(w, SP_SQL_UNKNOWN, "a change of a table that is not known here (type %d)",
+                   (int)command->subtype);
+        return SP_ACTION_DESTROY;
+    }
+}
 
 /* A child's rows are seen under the name of its new parent, or (NULL) under its own alone. */
 static void record_family(walker *w, const RangeVar *child, const RangeVar *parent, uint16_t more)
@@ -183,6 +240,10 @@ static void record_family(walker *w, const RangeVar *child, const RangeVar *pare
     found_relation is = walk_resolve(w, child, true);
     found_relation seen = walk_resolve(w, as, true);
     w->statement->flags |= SP_SQL_IS_FAMILY;
+    if (w->context->catalogue == NULL && (more & SP_SQL_USE_MOVES) != 0) {
+        record_relation(w, child, SP_ACTION_DESTROY, 0);
+        record_relation(w, as, SP_ACTION_DESTROY, 0);
+    }
     if (is.kind == FOUND_TEMPORARY || seen.kind == FOUND_TEMPORARY ||
         w->context->catalogue == NULL) {
         return;
@@ -226,7 +287,7 @@ void walk_alter_table(walker *w, const AlterTableStmt *alter)
             const PartitionCmd *partition = AS(PartitionCmd, command->def);
             record_relation(w, partition->name, action_of_renaming(w, partition->name), 0);
             if (command->subtype == AT_AttachPartition && alter->objtype != OBJECT_INDEX) {
-                record_attaching(w, alter->relation, partition->name);
+                record_guarded(w, partition->name);
             }
             bool joins = command->subtype == AT_AttachPartition;
             bool moves = joins && alter->objtype != OBJECT_INDEX;
@@ -246,313 +307,5 @@ void walk_alter_table(walker *w, const AlterTableStmt *alter)
             walk(w, command->def);
         }
         record_key(w, alter, command);
-    }
-}
-
-static bool is_of_server(ObjectType type)
-{
-    switch ((int)type) {
-    case OBJECT_ACCESS_METHOD:
-    case OBJECT_DATABASE:
-    case OBJECT_EVENT_TRIGGER:
-    case OBJECT_EXTENSION:
-    case OBJECT_FDW:
-    case OBJECT_FOREIGN_SERVER:
-    case OBJECT_LANGUAGE:
-    case OBJECT_PUBLICATION:
-    case OBJECT_ROLE:
-    case OBJECT_SUBSCRIPTION:
-    case OBJECT_TABLESPACE:
-    case OBJECT_USER_MAPPING:
-    case OBJECT_DEFACL:
-    case OBJECT_PARAMETER_ACL:
-        return true;
-    default:
-        return false;
-    }
-}
-
-RangeVar relation_of_names(const List *names, int but)
-{
-    RangeVar name = {.type = T_RangeVar, .relpersistence = RELPERSISTENCE_PERMANENT};
-    int count = list_length(names) - but;
-    if (count > 0 && nodeTag(list_nth(names, count - 1)) == T_String) {
-        name.relname = ((String *)list_nth(names, count - 1))->sval;
-    }
-    if (count > 1 && nodeTag(list_nth(names, count - 2)) == T_String) {
-        name.schemaname = ((String *)list_nth(names, count - 2))->sval;
-    }
-    return name;
-}
-
-static bool is_relation_type(ObjectType type)
-{
-    return type == OBJECT_TABLE || type == OBJECT_VIEW || type == OBJECT_MATVIEW ||
-           type == OBJECT_SEQUENCE || type == OBJECT_FOREIGN_TABLE || type == OBJECT_INDEX;
-}
-
-/* Named by its relation's names and one of its own. */
-static bool is_part_of_relation(ObjectType type)
-{
-    return type == OBJECT_COLUMN || type == OBJECT_TABCONSTRAINT || type == OBJECT_TRIGGER ||
-           type == OBJECT_RULE || type == OBJECT_POLICY;
-}
-
-void change_object(walker *w, ObjectType type, const RangeVar *relation, const Node *object,
-                   sp_action action)
-{
-    RangeVar named = relation_of_names(names_of(object), is_part_of_relation(type) ? 1 : 0);
-    bool names_relation =
-        (is_relation_type(type) || is_part_of_relation(type)) && named.relname != NULL;
-    if (relation != NULL || names_relation) {
-        record_relation(w, relation != NULL ? relation : &named, action, 0);
-    } else if (is_of_server(type)) {
-        record_database(w, SP_ACTION_ADMINISTER);
-    } else if (type == OBJECT_SCHEMA) {
-        record_object(w, action, SP_SQL_SCHEMA, 0, string_of(object), SP_SPAN_EMPTY);
-    } else {
-        const List *names = names_of(object);
-        record_named(w, action, names_before(names),
-                     names != NIL ? names_last(names) : string_of(object));
-    }
-}
-
-static bool is_code(ObjectType type)
-{
-    return type == OBJECT_FUNCTION || type == OBJECT_PROCEDURE || type == OBJECT_ROUTINE ||
-           type == OBJECT_AGGREGATE;
-}
-
-/* What policy says of a name would no longer be said of what it stands for. */
-static sp_action action_of_renaming(const walker *w, const RangeVar *relation)
-{
-    const sp_sql_relation *known = relation == NULL ? NULL : known_of(w, relation);
-    return known != NULL && (known->flags & SP_SQL_REL_TAGGED) != 0 ? SP_ACTION_ADMINISTER
-                                                                    : SP_ACTION_ALTER;
-}
-
-/* A relation gets another name or schema: policy may say something else of it then. The new name is
- * a use of its own; who may not destroy what policy names may not take it from there either. */
-static void record_new_name(walker *w, const RangeVar *relation, sp_span schema, sp_span name)
-{
-    found_relation found = walk_resolve(w, relation, true);
-    if (found.kind == FOUND_TEMPORARY) {
-        return;
-    }
-    sp_span old_schema = text_of(relation->schemaname);
-    if (found.kind == FOUND_KNOWN) {
-        old_schema = sp_sql_catalogue_at(w->context->catalogue, found.relation)->schema;
-    }
-    const given_name to = given_of(w, schema.len > 0 ? schema : old_schema,
-                                   name.len > 0 ? name : text_of(relation->relname));
-    record_cover(w, &to);
-    if (found.kind == FOUND_KNOWN) {
-        char kind = sp_sql_catalogue_at(w->context->catalogue, found.relation)->kind;
-        bool is_index = kind == 'i' || kind == 'I';
-        record_given(w, found.relation, &to, is_index ? 0 : SP_SQL_USE_MOVES);
-    } else {
-        record_given_unknown(w, relation, &to);
-    }
-}
-
-/* All that stands in a schema gets another name at once. */
-static void rename_schema(walker *w, sp_span from, sp_span to)
-{
-    const sp_span both[] = {from, to};
-    for (size_t i = 0; i < SP_COUNT(both); i++) {
-        record_object(w, SP_ACTION_DESTROY, SP_SQL_SCHEMA, SP_SQL_USE_ALL, both[i], SP_SPAN_EMPTY);
-        record_object(w, SP_ACTION_ADMINISTER, SP_SQL_SCHEMA, SP_SQL_USE_ALL, both[i],
-                      SP_SPAN_EMPTY);
-    }
-    record_given_all(w, from, to);
-}
-
-void walk_rename(walker *w, const RenameStmt *rename)
-{
-    w->statement->flags |= SP_SQL_IS_ALIAS;
-    /* ALTER INDEX renames tables too */
-    bool names_rows = is_relation_type(rename->renameType);
-    bool names_column =
-        rename->renameType == OBJECT_COLUMN || rename->renameType == OBJECT_ATTRIBUTE;
-    if (rename->renameType == OBJECT_SCHEMA) {
-        rename_schema(w, text_of(rename->subname), text_of(rename->newname));
-        record_other(w, SP_SPAN_EMPTY);
-        return;
-    }
-    change_object(w, rename->renameType, rename->relation, rename->object,
-                  names_rows || names_column ? action_of_renaming(w, rename->relation)
-                                             : SP_ACTION_ALTER);
-    if (rename->renameType == OBJECT_ATTRIBUTE && rename->behavior == DROP_CASCADE) {
-        record_database(w, SP_ACTION_ADMINISTER); /* columns of all tables of that type */
-    }
-    if (names_column && rename->relation != NULL) {
-        record_changed_names(w, rename->relation);
-    }
-    if (names_rows && rename->relation != NULL) {
-        bool may_be = rename->relation->schemaname == NULL || is_temporary_name(rename->relation);
-        w->statement->flags |= may_be ? SP_SQL_RENAMES_TEMP : 0;
-        w->room->is_temp_renamed |= may_be_temporary(w, rename->relation);
-        if (may_be && is_server_type(text_of(rename->newname))) {
-            walk_fault(w, SP_SQL_FORBIDDEN,
-                       "what may be a temporary table, called like a type of the server");
-        }
-        if (walk_resolve(w, rename->relation, true).kind == FOUND_TEMPORARY) {
-            const RangeVar now = {.relname = rename->newname}; /* another one of the session's */
-            record_made_temporary(w, &now);
-        } else {
-            record_new_name(w, rename->relation, SP_SPAN_EMPTY, text_of(rename->newname));
-            record_other(w, text_of(rename->newname));
-            record_uncover(w, rename->relation, false);
-        }
-    }
-    if (rename->renameType == OBJECT_TYPE || rename->renameType == OBJECT_DOMAIN) {
-        name_trusted(w, names_before(names_of(rename->object)), text_of(rename->newname));
-    }
-    if (is_code(rename->renameType)) {
-        lose_code(w, names_of(rename->object));
-        name_code(w, names_before(names_of(rename->object)), text_of(rename->newname));
-    }
-}
-
-void walk_move(walker *w, const AlterObjectSchemaStmt *move)
-{
-    w->statement->flags |= SP_SQL_IS_ALIAS;
-    forbid_temporary_place(w, text_of(move->newschema));
-    change_object(w, move->objectType, move->relation, move->object,
-                  action_of_renaming(w, move->relation));
-    if (move->objectType == OBJECT_EXTENSION) {
-        record_database(w, SP_ACTION_DESTROY); /* tables and views of it, whichever those are */
-        record_other(w, SP_SPAN_EMPTY);
-    }
-    if (move->relation != NULL) {
-        record_new_name(w, move->relation, text_of(move->newschema), SP_SPAN_EMPTY);
-        record_other(w, text_of(move->relation->relname));
-        record_uncover(w, move->relation, false);
-    }
-    if (move->objectType == OBJECT_TYPE || move->objectType == OBJECT_DOMAIN) {
-        name_trusted(w, text_of(move->newschema), names_last(names_of(move->object)));
-    }
-    if (is_code(move->objectType)) {
-        lose_code(w, names_of(move->object));
-        name_code(w, text_of(move->newschema), names_last(names_of(move->object)));
-    }
-}
-
-/* ---- what is dropped ---- */
-
-/* Dropping these loses no rows and nobody's work: they are made again from what is there. */
-static bool is_light(ObjectType type)
-{
-    switch ((int)type) {
-    case OBJECT_INDEX:
-    case OBJECT_STATISTIC_EXT:
-    case OBJECT_CAST:
-    case OBJECT_OPERATOR:
-    case OBJECT_OPCLASS:
-    case OBJECT_OPFAMILY:
-    case OBJECT_CONVERSION:
-        return true;
-    default:
-        return false;
-    }
-}
-
-/* Nobody but the session has anything there, whether it is known here or not. */
-static bool is_sessions_own(const DropStmt *drop, const RangeVar *name)
-{
-    bool has_rows = drop->removeType == OBJECT_TABLE || drop->removeType == OBJECT_SEQUENCE;
-    return has_rows && sp_span_eq(text_of(name->schemaname), SP_SPAN_LIT("pg_temp"));
-}
-
-static void note_absent(walker *w, const DropStmt *drop, const RangeVar *name)
-{
-    sp_span bare = text_of(name->relname);
-    bool is_one = drop->removeType == OBJECT_TABLE && drop->missing_ok &&
-                  list_length(drop->objects) == 1 && name->schemaname == NULL;
-    if (is_one && w->statement->absent.len == 0 && !walk_is_own(w, name) &&
-        !walk_is_other(w, bare) && walk_resolve(w, name, true).kind == FOUND_UNKNOWN) {
-        w->statement->absent = record_name(w, bare);
-    }
-}
-
-static void drop_relation(walker *w, const DropStmt *drop, const List *names)
-{
-    RangeVar name = relation_of_names(names, 0);
-    bool cascades = drop->behavior == DROP_CASCADE;
-    sp_action action =
-        is_light(drop->removeType) && !cascades ? SP_ACTION_ALTER : SP_ACTION_DESTROY;
-    if (name.relname == NULL) {
-        walk_fault(w, SP_SQL_UNKNOWN, "DROP of something that has no name");
-        return;
-    }
-    if (is_sessions_own(drop, &name)) {
-        record_temporary(w, &name, FOUND_TEMPORARY, false);
-        return;
-    }
-    note_absent(w, drop, &name);
-    /* a view has no rows: what it reads stays */
-    bool has_rows = drop->removeType != OBJECT_VIEW && drop->removeType != OBJECT_INDEX;
-    record_relation(w, &name, action, action == SP_ACTION_DESTROY && has_rows ? SP_SQL_USE_ALL : 0);
-    if (cascades && walk_resolve(w, &name, true).kind != FOUND_TEMPORARY) {
-        record_object(w, SP_ACTION_DESTROY, SP_SQL_SCHEMA, SP_SQL_USE_ALL | SP_SQL_USE_IMPLIED,
-                      text_of(name.schemaname), SP_SPAN_EMPTY);
-        fall_with(w);
-    }
-    record_uncover(w, &name, true);
-}
-
-/* What stands on it goes too, wherever that is: views, columns of its types, policies of other
- * tables that look at it, keys; and other names come to light. */
-static void fall_with(walker *w)
-{
-    record_other(w, SP_SPAN_EMPTY);
-    record_object(w, SP_ACTION_DESTROY, SP_SQL_DATABASE,
-                  SP_SQL_USE_ALL | SP_SQL_USE_IMPLIED | SP_SQL_USE_FALLS, SP_SPAN_EMPTY,
-                  SP_SPAN_EMPTY);
-}
-
-/* Columns of any table may be of what goes, or computed by it; views go with it, and other names
- * come to light. */
-static void lose_columns(walker *w, DropBehavior behavior)
-{
-    if (behavior == DROP_CASCADE) {
-        record_other(w, SP_SPAN_EMPTY);
-        record_object(w, SP_ACTION_DESTROY, SP_SQL_DATABASE, SP_SQL_USE_ALL | SP_SQL_USE_IMPLIED,
-                      SP_SPAN_EMPTY, SP_SPAN_EMPTY);
-    }
-}
-
-void walk_drop(walker *w, const DropStmt *drop)
-{
-    for (int i = 0; i < list_length(drop->objects); i++) {
-        const Node *object = (const Node *)list_nth(drop->objects, i);
-        const List *names = names_of(object);
-        sp_action action = is_light(drop->removeType) && drop->behavior != DROP_CASCADE
-                               ? SP_ACTION_ALTER
-                               : SP_ACTION_DESTROY;
-        if (is_relation_type(drop->removeType)) {
-            drop_relation(w, drop, names);
-        } else if (drop->removeType == OBJECT_SCHEMA) {
-            record_object(w, SP_ACTION_DESTROY, SP_SQL_SCHEMA, SP_SQL_USE_ALL, string_of(object),
-                          SP_SPAN_EMPTY);
-            record_other(w, SP_SPAN_EMPTY);
-            if (drop->behavior == DROP_CASCADE) {
-                fall_with(w);
-            }
-        } else if (drop->removeType == OBJECT_POLICY) {
-            record_database(w, SP_ACTION_ADMINISTER);
-        } else if (drop->removeType == OBJECT_TRIGGER || drop->removeType == OBJECT_RULE) {
-            RangeVar name = relation_of_names(names, 1); /* as to disable it */
-            bool cascades = drop->behavior == DROP_CASCADE;
-            record_relation(w, &name, cascades ? SP_ACTION_DESTROY : SP_ACTION_ADMINISTER, 0);
-        } else if (is_of_server(drop->removeType)) {
-            record_database(w, SP_ACTION_ADMINISTER);
-            if (drop->removeType == OBJECT_EXTENSION || drop->behavior == DROP_CASCADE) {
-                record_database(w, SP_ACTION_DESTROY);
-            }
-        } else {
-            record_named(w, action, names_before(names), names_last(names));
-            lose_columns(w, drop->behavior);
-        }
     }
 }

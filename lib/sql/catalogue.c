@@ -141,9 +141,6 @@ static sp_err add_edge(sp_sql_catalogue *catalogue, sp_sql_edge_kind kind, uint3
                   CATALOGUE_EDGES_MAX, sizeof(sp_sql_edge)));
     catalogue->edges[catalogue->edge_count++] =
         (sp_sql_edge){.from = from, .to = to, .kind = (uint8_t)kind, .attnum = attnum};
-    if (kind == SP_SQL_EDGE_CASCADES || kind == SP_SQL_EDGE_UPDATES) {
-        catalogue->relations[to].flags |= SP_SQL_REL_FOLLOWS;
-    }
     return sp_ok();
 }
 
@@ -172,8 +169,7 @@ sp_err sp_sql_catalogue_unique(sp_sql_catalogue *catalogue, uint32_t relation, i
 
 sp_err sp_sql_catalogue_mark(sp_sql_catalogue *catalogue, uint32_t relation, uint32_t flags)
 {
-    const uint32_t marks =
-        SP_SQL_REL_TRIGGERS | SP_SQL_REL_GUARDED | SP_SQL_REL_UNLOGGED | SP_SQL_REL_HELD;
+    const uint32_t marks = SP_SQL_REL_TRIGGERS | SP_SQL_REL_GUARDED | SP_SQL_REL_HELD;
     if (relation >= catalogue->relation_count || (flags & ~marks) != 0) {
         return sp_fail(SP_EINVALID);
     }

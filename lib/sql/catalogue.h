@@ -35,11 +35,8 @@ enum {
     SP_SQL_REL_NEAR = 1U << 6,     /* bound: what is done to it reaches something tagged */
     SP_SQL_REL_TELLS = 1U << 7,    /* finished: values of tables may be seen in it: TELLING, or a
                                       view that reads such a one or calls what tells */
-    SP_SQL_REL_FOLLOWS =
-        1U << 8, /* has a key by which its rows go or change with those of another */
-    SP_SQL_REL_GUARDED = 1U << 9, /* has row security, or triggers of users for each statement */
-    SP_SQL_REL_UNLOGGED = 1U << 10,
-    SP_SQL_REL_HELD = 1U << 11 /* other relations or types have columns of its row type */
+    SP_SQL_REL_GUARDED = 1U << 8,  /* has row security, or triggers of users for each statement */
+    SP_SQL_REL_HELD = 1U << 9      /* other relations or types have columns of its row type */
 };
 
 /* What policy says of a relation or column; all zero and SP_NONE until it is bound. */

@@ -146,9 +146,8 @@ static void add_unique(desk *d, const sp_span *v)
 
 static void add_mark(desk *d, const sp_span *v)
 {
-    static const char *const words[] = {"t", "g", "u", "h"};
-    static const uint32_t flags[] = {SP_SQL_REL_TRIGGERS, SP_SQL_REL_GUARDED, SP_SQL_REL_UNLOGGED,
-                                     SP_SQL_REL_HELD};
+    static const char *const words[] = {"t", "g", "h"};
+    static const uint32_t flags[] = {SP_SQL_REL_TRIGGERS, SP_SQL_REL_GUARDED, SP_SQL_REL_HELD};
     size_t which = sp_span_which(v[1], words, SP_COUNT(words));
     uint32_t relation = sp_sql_catalogue_find_oid(d->catalogue, number(v[0]));
     if (relation != SP_NONE && which < SP_COUNT(words)) {

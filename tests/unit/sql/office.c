@@ -46,7 +46,7 @@ static uint32_t add_table(sp_sql_catalogue *office, const char *schema, const ch
     return index;
 }
 
-/* What is more than its rows: row security, no log, a row type that others have columns of, another
+/* What is more than its rows: row security, a row type that others have columns of, another
  * server's. */
 static void add_marked(sp_sql_catalogue *office)
 {
@@ -55,7 +55,6 @@ static void add_marked(sp_sql_catalogue *office)
         char kind;
         uint32_t flags;
     } all[] = {{"guarded", 'r', SP_SQL_REL_GUARDED},
-               {"unlogged", 'r', SP_SQL_REL_UNLOGGED},
                {"held", 'r', SP_SQL_REL_HELD},
                {"foreign_t", 'f', 0}};
     for (size_t i = 0; i < SP_COUNT(all); i++) {
@@ -83,18 +82,6 @@ static void add_kinds(sp_sql_catalogue *office)
         must(sp_sql_catalogue_column(office, sp_span_cstr(columns[i].name), (int16_t)(i + 1),
                                      columns[i].type_oid, false));
     }
-}
-
-/* Partitioned tables with what their partitions get. */
-static void add_bindings(sp_sql_catalogue *office)
-{
-    uint32_t roots = add_table(office, "public", "roots", 'r', 0, "id!");
-    uint32_t falling = add_table(office, "public", "falling", 'p', 0, "id root");
-    uint32_t moving = add_table(office, "public", "moving", 'p', 0, "id root");
-    must(sp_sql_catalogue_edge(office, SP_SQL_EDGE_CASCADES, roots, falling));
-    must(sp_sql_catalogue_key(office, roots, moving, 1));
-    must(sp_sql_catalogue_mark(office, add_table(office, "public", "coded", 'p', 0, "id"),
-                               SP_SQL_REL_TRIGGERS));
 }
 
 static void add_wide_table(sp_sql_catalogue *office)
@@ -187,7 +174,6 @@ sp_sql_catalogue *office_new(void)
     must(sp_sql_catalogue_unique(office, parcels, 2));
     must(sp_sql_catalogue_unique(office, parcels, 9)); /* no such column */
     add_wide_table(office);
-    add_bindings(office);
     add_kinds(office);
     add_marked(office);
     add_table(office, "audit", "entry_no", 'S', 0, "last_value");

@@ -9,8 +9,7 @@
 
 /* customers(id!, name, phone, note), orders -> customers cascading, order_lines -> orders, the
  * views v_customers and v_names, the index audit.i_orders, logs with partition logs_2024,
- * audit.entries, the partitioned tables falling and moving, with keys that follow roots, and coded,
- * with a row trigger, shapes(id!, concat, row_to_json), parcels(id, code, year, weight) of which
+ * audit.entries, shapes(id!, concat, row_to_json), parcels(id, code, year, weight) of which
  * id, a whole number, and code, a text, are keys, kinds(f, at, tz, d, j, mood) of float8,
  * timestamp, timestamptz, date, json and a type of users, pg_class, pg_stats, which the views
  * deep_0 to deep_39 see, each through the next; functions order_total() and similarity()

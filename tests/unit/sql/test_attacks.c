@@ -122,7 +122,22 @@ static void test_watchers(void **state)
         {"ALTER TABLE orders DISABLE TRIGGER USER", "administer orders"},
         {"ALTER TABLE orders DISABLE TRIGGER t", "administer orders"},
         {"ALTER TABLE orders ENABLE REPLICA TRIGGER t", "administer orders"},
-        {"ALTER TABLE orders ENABLE TRIGGER t", "alter orders"},
+        {"ALTER TABLE orders ENABLE TRIGGER t", "administer orders"},
+        {"ALTER TABLE orders ENABLE TRIGGER USER", "administer orders"},
+        {"ALTER TABLE orders ENABLE TRIGGER ALL", "administer orders"},
+        {"ALTER TABLE orders ENABLE ALWAYS TRIGGER t", "administer orders"},
+        /* a rule of replicas alone does nothing here; one that was off does it again */
+        {"ALTER TABLE orders DISABLE RULE r", "administer orders"},
+        {"ALTER TABLE orders ENABLE REPLICA RULE r", "administer orders"},
+        {"ALTER TABLE orders ENABLE ALWAYS RULE r", "administer orders"},
+        {"ALTER TABLE orders ENABLE RULE r", "administer orders"},
+        /* as whose, past whose policies, and with which rows a view is used */
+        {"ALTER VIEW v_names SET (security_invoker = false)", "administer v_names"},
+        {"ALTER TABLE v_names RESET (security_barrier)", "administer v_names"},
+        {"ALTER VIEW v_names RESET (check_option)", "administer v_names"},
+        {"ALTER TABLE orders SET (fillfactor = 70, autovacuum_enabled = off)", "alter orders"},
+        {"ALTER FUNCTION order_total() STRICT",
+         "destroy? database; alter schema order_total; execute? function order_total"},
         {"ALTER MATERIALIZED VIEW m_totals DEPENDS ON EXTENSION x", "administer m_totals"},
         {"ALTER MATERIALIZED VIEW m_totals NO DEPENDS ON EXTENSION x", "alter m_totals"},
     };
@@ -156,17 +171,9 @@ static void test_parents(void **state)
 {
     static const judged cases[] = {
         {"ALTER TABLE logs ATTACH PARTITION orders DEFAULT",
-         "destroy logs; destroy~ logs_2024; alter logs; alter orders; alter>> logs"},
-        {"ALTER TABLE falling ATTACH PARTITION orders DEFAULT",
-         "destroy orders; destroy falling; alter falling; alter orders; alter>> falling"},
-        {"ALTER TABLE moving ATTACH PARTITION audit.entries FOR VALUES IN (1)",
-         "destroy audit.entries; alter moving; alter audit.entries; alter>> moving"},
-        {"ALTER TABLE coded ATTACH PARTITION audit.entries DEFAULT",
-         "destroy audit.entries; alter coded; alter audit.entries; alter>> coded"},
+         "alter logs; alter orders; alter>> logs"},
         {"ALTER TABLE nobody_knows ATTACH PARTITION audit.entries DEFAULT",
-         "destroy audit.entries; alter nobody_knows; alter audit.entries; alter>> nobody_knows"},
-        {"ALTER TABLE falling ATTACH PARTITION logs DEFAULT",
-         "destroy logs; destroy~ logs_2024; alter falling; alter logs; alter>> falling"},
+         "alter nobody_knows; alter audit.entries; alter>> nobody_knows"},
         {"ALTER TABLE falling DETACH PARTITION audit.entries",
          "alter falling; alter audit.entries; alter> audit.entries"},
         {"ALTER INDEX audit.i_orders ATTACH PARTITION audit.i_orders",
@@ -174,12 +181,11 @@ static void test_parents(void **state)
         /* which it may have got a moment ago */
         {"ALTER TABLE logs ADD FOREIGN KEY (at) REFERENCES wares ON DELETE CASCADE; "
          "ALTER TABLE logs ATTACH PARTITION audit.entries DEFAULT",
-         "destroy logs; destroy~ logs_2024; destroy audit.entries; alter logs; alter "
-         "audit.entries; alter>> logs; alter logs; read wares"},
+         "destroy logs; destroy~ logs_2024; alter logs; alter audit.entries; alter>> logs; alter "
+         "logs; read wares"},
         {"CREATE TRIGGER t BEFORE INSERT ON logs FOR EACH ROW EXECUTE FUNCTION listed(); "
          "ALTER TABLE logs ATTACH PARTITION audit.entries DEFAULT",
-         "destroy audit.entries; alter logs; alter logs; alter audit.entries; alter>> logs; read "
-         "function listed"},
+         "alter logs; alter logs; alter audit.entries; alter>> logs; read function listed"},
         {"ALTER TABLE orders ADD FOREIGN KEY (id) REFERENCES wares ON UPDATE CASCADE",
          "alter orders; write+ orders; read wares"},
         {"ALTER TABLE orders ADD COLUMN x int REFERENCES wares ON UPDATE CASCADE",
@@ -252,9 +258,10 @@ static void test_code(void **state)
         {"CREATE OR REPLACE FUNCTION listed() RETURNS int LANGUAGE sql AS 'select 1'",
          "destroy? database; alter schema listed; execute? function listed"},
         {"ALTER FUNCTION mine() RENAME TO upper",
-         "destroy? database; alter schema mine; execute? function upper"},
+         "destroy schema mine; destroy? database; alter schema upper; execute? function upper"},
         {"ALTER FUNCTION audit.lower(int) SET SCHEMA public",
-         "destroy? database; alter schema audit.lower; execute? function lower"},
+         "destroy schema audit.lower; destroy? database; alter schema lower; execute? function "
+         "lower"},
         /* names that others call already: triggers, defaults, checks, views, bodies */
         {"CREATE OR REPLACE FUNCTION order_total() RETURNS trigger LANGUAGE plpgsql AS 'begin end'",
          "destroy? database; alter schema order_total; execute? function order_total"},
@@ -266,12 +273,14 @@ static void test_code(void **state)
          "destroy? database; administer database; alter schema order_total; execute? function "
          "order_total; execute? function mine"},
         {"ALTER FUNCTION order_total() RENAME TO mine",
-         "destroy? database; alter schema order_total; execute? function order_total"},
+         "destroy schema order_total; destroy? database; alter schema mine; execute? function "
+         "order_total"},
         {"ALTER FUNCTION mine() RENAME TO order_total",
-         "destroy? database; alter schema mine; execute? function order_total"},
+         "destroy schema mine; destroy? database; alter schema order_total; execute? function "
+         "order_total"},
         {"ALTER PROCEDURE order_total() SET SCHEMA audit",
-         "destroy? database; alter schema order_total; execute? function order_total; execute? "
-         "function audit.order_total"},
+         "destroy schema order_total; destroy? database; alter schema audit.order_total; execute? "
+         "function order_total; execute? function audit.order_total"},
         {"ALTER FUNCTION order_total() SECURITY DEFINER",
          "destroy? database; alter schema order_total; execute? function order_total"},
         {"CREATE AGGREGATE sum(text) (SFUNC = mine, STYPE = text)",

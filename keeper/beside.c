@@ -365,9 +365,9 @@ static sp_err name_tables(beside *b)
                                      "here: what they are is left out",
                                      others));
     }
-    undo_tell(b->u, json_sprintf("the tables had about %lld bytes when they were kept: so much "
+    undo_tell(b->u, json_sprintf("the tables had about %lld KiB when they were kept: so much "
                                  "room it takes in the database",
-                                 (long long)bytes));
+                                 ((long long)bytes + 1023) / 1024));
     b->u->job->bytes = bytes > 0 ? (uint64_t)bytes : 0;
     return sp_ok();
 }

@@ -57,9 +57,12 @@ void sp_buf_json(sp_buf *buf, sp_span text);
 /* A letter that a screen would hide or turn around; a tab and a line's end are none. */
 bool sp_is_unseen(uint32_t letter);
 /* For people who decide about a text: all of it, with its lines. What a screen would hide or turn
- * around (control bytes, marks of direction, blanks without width) is written out as <U+202E>, and
- * a byte that is not UTF-8 as <0xFF>. */
+ * around (control bytes, marks of direction), and every blank but the space, is written out as
+ * <U+202E>, and a byte that is not UTF-8 as <0xFF>. */
 void sp_buf_seen(sp_buf *buf, sp_span text);
+/* The same where a language takes all that is not ASCII for letters of a name: there marks that are
+ * none (<U+FF1D>, which looks like =) are written out, too. */
+void sp_buf_seen_bare(sp_buf *buf, sp_span text);
 /* HTML text or attribute value, escaped. */
 void sp_buf_html(sp_buf *buf, sp_span text);
 /* Percent-encoded for a path's segment or a query's value (RFC 3986). */

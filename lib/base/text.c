@@ -24,18 +24,51 @@ void sp_buf_hex(sp_buf *buf, sp_span bytes)
 
 /* ---- text for people ---- */
 
+static bool is_in(uint32_t letter, const uint32_t ranges[][2], size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        if (letter >= ranges[i][0] && letter <= ranges[i][1]) {
+            return true;
+        }
+    }
+    return false;
+}
+
 bool sp_is_unseen(uint32_t letter)
 {
     static const uint32_t ranges[][2] = {
         {0x00, 0x08},     {0x0B, 0x1F},     {0x7F, 0x9F},      {0xAD, 0xAD},     {0x61C, 0x61C},
         {0x180E, 0x180E}, {0x200B, 0x200F}, {0x2028, 0x202E},  {0x2060, 0x206F}, {0xFE00, 0xFE0F},
         {0xFEFF, 0xFEFF}, {0xFFF9, 0xFFFB}, {0xE0000, 0xE0FFF}};
-    for (size_t i = 0; i < SP_COUNT(ranges); i++) {
-        if (letter >= ranges[i][0] && letter <= ranges[i][1]) {
-            return true;
-        }
-    }
-    return false;
+    return is_in(letter, ranges, SP_COUNT(ranges));
+}
+
+/* What a screen shows as a blank, or as nothing, and is not the space. */
+static bool is_blank(uint32_t letter)
+{
+    static const uint32_t ranges[][2] = {{0xA0, 0xA0},     {0x34F, 0x34F},     {0x115F, 0x1160},
+                                         {0x1680, 0x1680}, {0x17B4, 0x17B5},   {0x180B, 0x180F},
+                                         {0x2000, 0x200A}, {0x202F, 0x202F},   {0x205F, 0x205F},
+                                         {0x2800, 0x2800}, {0x3000, 0x3000},   {0x3164, 0x3164},
+                                         {0xFFA0, 0xFFA0}, {0x1D159, 0x1D159}, {0x1D173, 0x1D17A}};
+    return is_in(letter, ranges, SP_COUNT(ranges));
+}
+
+/* Marks that look like ASCII's, or that no name is written with: punctuation, symbols, accents that
+ * stand by themselves. */
+static bool is_mark(uint32_t letter)
+{
+    static const uint32_t ranges[][2] = {
+        {0xA1, 0xA9},     {0xAB, 0xB4},     {0xB6, 0xB9},       {0xBB, 0xBF},      {0xD7, 0xD7},
+        {0xF7, 0xF7},     {0x1C0, 0x1C3},   {0x2B0, 0x36F},     {0x375, 0x375},    {0x37E, 0x37E},
+        {0x384, 0x385},   {0x387, 0x387},   {0x3F6, 0x3F6},     {0x482, 0x489},    {0x55A, 0x55F},
+        {0x589, 0x5CF},   {0x5F3, 0x5F4},   {0x600, 0x61F},     {0x66A, 0x66D},    {0x6D4, 0x6D4},
+        {0x1FBD, 0x1FC1}, {0x1FFD, 0x1FFE}, {0x2010, 0x2BFF},   {0x2E00, 0x2E7F},  {0x3001, 0x3004},
+        {0x3008, 0x3020}, {0x3030, 0x3030}, {0x303D, 0x303F},   {0x309B, 0x309C},  {0x30A0, 0x30A0},
+        {0x30FB, 0x30FB}, {0xA4FE, 0xA4FF}, {0xA60D, 0xA60F},   {0xA700, 0xA721},  {0xA788, 0xA78C},
+        {0xFD3E, 0xFD3F}, {0xFE10, 0xFE6F}, {0xFF00, 0xFF0F},   {0xFF1A, 0xFF20},  {0xFF3B, 0xFF40},
+        {0xFF5B, 0xFF65}, {0xFFE0, 0xFFEF}, {0x1D000, 0x1D1FF}, {0x1F000, 0x1FAFF}};
+    return is_in(letter, ranges, SP_COUNT(ranges));
 }
 
 /* The first letter and how long it is; false: it is none. */
@@ -55,20 +88,30 @@ static bool first_letter(sp_span text, uint32_t *ret_letter, size_t *ret_len)
     return true;
 }
 
-void sp_buf_seen(sp_buf *buf, sp_span text)
+static void put_seen(sp_buf *buf, sp_span text, bool is_bare)
 {
     while (text.len > 0 && !sp_failed(sp_buf_error(buf))) {
         uint32_t c = 0;
         size_t len = 1;
         if (!first_letter(text, &c, &len)) {
             sp_buf_fmt(buf, "<0x%02X>", text.ptr[0]);
-        } else if (sp_is_unseen(c)) {
+        } else if (sp_is_unseen(c) || (c >= 0x80 && (is_blank(c) || (is_bare && is_mark(c))))) {
             sp_buf_fmt(buf, "<U+%04X>", (unsigned)c);
         } else {
             sp_buf_span(buf, sp_span_slice(text, 0, len));
         }
         text = sp_span_slice(text, len, text.len);
     }
+}
+
+void sp_buf_seen(sp_buf *buf, sp_span text)
+{
+    put_seen(buf, text, false);
+}
+
+void sp_buf_seen_bare(sp_buf *buf, sp_span text)
+{
+    put_seen(buf, text, true);
 }
 
 static void base64(sp_buf *buf, sp_span bytes, const char *alphabet, bool pad)

@@ -318,6 +318,28 @@ void sp_sql_redact_unread(sp_span text, size_t max_bytes, sp_buf *out)
 
 /* ---- for people who decide ---- */
 
+/* The server takes all that is not ASCII into a bare name: an alias may look like a blank, WHERE, a
+ * blank and a condition. Where literals begin is in doubt, all behind it counts as bare. */
+static void put_seen(sp_span text, sp_buf *out)
+{
+    size_t i = 0;
+    while (i < text.len) {
+        bool doubt = false;
+        size_t end = end_of_literal(text, i, &doubt);
+        end = end > i                      ? end
+              : lex_opens_comment(text, i) ? lex_end_of_comment(text, i)
+              : text.ptr[i] == '"'         ? lex_end_of_name(text, i)
+                                           : i;
+        if (end > i && !doubt) {
+            sp_buf_seen(out, sp_span_slice(text, i, end));
+        } else {
+            end = doubt ? text.len : end_of_plain(text, i);
+            sp_buf_seen_bare(out, sp_span_slice(text, i, end));
+        }
+        i = end;
+    }
+}
+
 bool sp_sql_show(sp_span text, bool is_secret, size_t max_bytes, sp_buf *out)
 {
     auto_buf sp_buf seen = sp_buf_make(max_bytes);
@@ -329,7 +351,7 @@ bool sp_sql_show(sp_span text, bool is_secret, size_t max_bytes, sp_buf *out)
         text = sp_buf_borrow(&hidden);
     }
     if (whole) {
-        sp_buf_seen(&seen, text);
+        put_seen(text, &seen);
     }
     if (!whole || sp_failed(sp_buf_error(&seen))) {
         return false;

@@ -221,6 +221,17 @@ def test_all_of_a_statement_is_shown(gate, dora):
     assert run.error.pgcode == "42501" and "whole" in str(run.error)
 
 
+@pytest.mark.parametrize("blank, told", [("\u00a0", "<U+00A0>"), ("\u3000", "<U+3000>"), ("\u2002", "<U+2002>"), ("\u3164", "<U+3164>")])
+def test_an_alias_that_looks_like_a_condition_is_none(gate, dora, blank, told):
+    """The server takes every letter beyond ASCII into a name, a blank as well."""
+    run = Waiting(dora, f"DELETE FROM orders o{blank}WHERE{blank}id\ua78a7")
+    item = asked(gate)
+    shown = gate.people["lena"].get(f"/approvals/{item['id']}")["statement"]
+    answer(gate, item, "refuse")
+    run.join(10)
+    assert shown == f"DELETE FROM orders o{told}WHERE{told}id<U+A78A>7"
+
+
 def test_all_statements_of_a_message_are_shown(gate, dora):
     """All that would run, what a screen hides too; the hash is of the bytes."""
     text = "  DELETE FROM audit.entries WHERE true;\r\n\tSELECT '\u6e05\u7406'; -- and then\n/* ; */ DELETE FROM orders WHERE true ;"

@@ -151,6 +151,7 @@ static void what_people_decide_about_is_seen(void **state)
         {SP_SPAN_LIT("a\n\tb \\x0a"), "a\n\tb \\x0a"},
         {SP_SPAN_LIT("\x01\r\x7f"), "<U+0001><U+000D><U+007F>"},
         {SP_SPAN_LIT("\xe2\x80\xae\xc2\x85\xe6\x96\x87"), "<U+202E><U+0085>\xe6\x96\x87"},
+        {SP_SPAN_LIT("a\xc2\xa0z\xe3\x80\x80\xef\xbc\x9d"), "a<U+00A0>z<U+3000>\xef\xbc\x9d"},
         {SP_SPAN_LIT("\xff"
                      "a\xe2\x80"),
          "<0xFF>a<0xE2><0x80>"},
@@ -161,6 +162,9 @@ static void what_people_decide_about_is_seen(void **state)
         sp_buf_seen(&out, CASES[i].text);
         assert_true(sp_span_eq(sp_buf_borrow(&out), sp_span_cstr(CASES[i].seen)));
     }
+    auto_buf sp_buf bare = sp_buf_make(256);
+    sp_buf_seen_bare(&bare, SP_SPAN_LIT("\xe6\x96\x87 \xef\xbc\x9d\xc3\xa4\xea\x9e\x8a"));
+    assert_span_text(sp_buf_borrow(&bare), "\xe6\x96\x87 <U+FF1D>\xc3\xa4<U+A78A>");
     auto_buf sp_buf small = sp_buf_make(8);
     sp_buf_seen(&small, SP_SPAN_LIT("123456\x01"));
     assert_true(sp_failed(sp_buf_error(&small)));

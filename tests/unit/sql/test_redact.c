@@ -139,6 +139,16 @@ static void shown_whole_or_not_at_all(void **state)
     assert_true(sp_sql_show(SP_SPAN_LIT("a\x1b[K \xe2\x80\xae\xe2\x80\x8b\x0d"), false, 100, &out));
     assert_span_text(sp_buf_borrow(&out), "a<U+001B>[K <U+202E><U+200B><U+000D>");
     sp_buf_reset(&out);
+    /* an alias is no WHERE; what stands in a literal is no operator */
+    assert_true(sp_sql_show(SP_SPAN_LIT("DELETE FROM a x\xc2\xa0WHERE\xc2\xa0k\xef\xbc\x9d"
+                                        "7"),
+                            false, 100, &out));
+    assert_span_text(sp_buf_borrow(&out), "DELETE FROM a x<U+00A0>WHERE<U+00A0>k<U+FF1D>7");
+    sp_buf_reset(&out);
+    assert_true(sp_sql_show(SP_SPAN_LIT("SELECT '\xef\xbc\x9d' \xef\xbc\x9d -- \xef\xbc\x9d"),
+                            false, 100, &out));
+    assert_span_text(sp_buf_borrow(&out), "SELECT '\xef\xbc\x9d' <U+FF1D> -- \xef\xbc\x9d");
+    sp_buf_reset(&out);
     /* a comment ends at either end of a line */
     assert_true(sp_sql_show(SP_SPAN_LIT("DELETE FROM a WHERE k = 'secret' -- b\r OR true"), false,
                             100, &out));

@@ -55,7 +55,7 @@ type Pattern = [RegExp, (...parts: string[]) => string];
 const PATTERNS: Pattern[] = [
   // the keeper, of rows beside
   [/^the rows go as plain tables into the schema (\S+) of the database ([^\n]+)\. Only ([^\n]+) may read them, and through the gate nobody until the policy names that schema$/, (schema, database, role) => `这些行作为普通表写入数据库 ${database} 的模式 ${schema}。只有 ${role} 可以读取；在策略写明该模式之前，任何人都不能经网关读取`],
-  [/^the tables had about (\d+) bytes when they were kept: so much room it takes in the database$/, (bytes) => `保留时这些表约有 ${bytes} 字节：在数据库中约占同样空间`],
+  [/^the tables had about (\d+) KiB when they were kept: so much room it takes in the database$/, (kib) => `保留时这些表约有 ${kib} KiB：在数据库中约占同样空间`],
   [/^the dry run took (\d+) s: it takes about as long, and nobody waits for it meanwhile$/, (s) => `试运行用时 ${s} 秒：实际用时相近，其间无人需要等待`],
   [/^values of type ([^\n]+) are text there$/, (type) => `类型 ${type} 的值在那里是文本`],
   [/^so are values of (\d+) more types$/, (n) => `另有 ${n} 种类型的值也是文本`],

@@ -285,9 +285,10 @@ db_verdict db_texts_query(db_session *session, const sp_pg_msg *msg, db_flight *
     const char *tag = tag_of(judgement);
     uint32_t flags = judgement->flags;
     db_ruling_add(&ruling, session, judge->catalogue, judgement);
-    db_verdict clear = db_means_text(&ruling, session, judgement, refusal);
-    db_verdict sure =
-        clear == DB_PASS ? db_sure_to_run(session, judgement, flags, &ruling, refusal) : clear;
+    db_verdict sure = db_means_text(&ruling, session, judgement, refusal);
+    if (sure == DB_PASS && out != NULL) { /* else what it stands for was looked for just now */
+        sure = db_sure_to_run(session, judgement, flags, &ruling, refusal);
+    }
     if (sure != DB_PASS) {
         return sure;
     }

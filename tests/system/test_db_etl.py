@@ -227,6 +227,15 @@ def test_what_may_be_anybodys_is_not_dropped(atta, text):
     assert says(atta.ask(text)) == ["42501"]
 
 
+@pytest.mark.parametrize("text", ["DROP TABLE IF EXISTS stage; SELECT * FROM nothing", f"DROP TABLE IF EXISTS stage; {MAKES}; INSERT INTO stage SELECT id FROM nothing",
+                                  "BEGIN; DROP TABLE IF EXISTS stage CASCADE; DROP VIEW nothing"])
+def test_what_stands_behind_it_is_looked_for_once(gate, text):
+    """And answered, though the text is judged twice: as it came, and as it runs."""
+    with contextlib.closing(log_in(gate, "eva")) as one:
+        one.socket.settimeout(8)
+        assert says(one.ask(text))[0] in ("42P01", "42501")
+
+
 def test_portals_that_are_fetched_in_parts(gate, eva):
     """JDBC's setFetchSize, with the loading between."""
     for text in ("BEGIN", MAKES, FILLS):

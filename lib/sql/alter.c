@@ -301,6 +301,9 @@ void walk_alter_table(walker *w, const AlterTableStmt *alter)
                             0);
             record_relation(w, AS(RangeVar, command->def), SP_ACTION_ALTER, 0);
             bool joins = command->subtype == AT_AddInherit;
+            if (joins && may_be_any_temporary(w, alter->relation)) {
+                forbid_temporary_child(w, AS(RangeVar, command->def));
+            }
             record_family(w, alter->relation, joins ? AS(RangeVar, command->def) : NULL,
                           joins ? SP_SQL_USE_MOVES : 0);
         } else {

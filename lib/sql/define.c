@@ -49,6 +49,9 @@ static void walk_create(walker *w, const CreateStmt *create)
         const RangeVar *parent = AS(RangeVar, list_nth(create->inhRelations, i));
         found_relation found = walk_resolve(w, parent, true);
         record_relation(w, parent, SP_ACTION_ALTER, 0);
+        if (is_temporary_name(create->relation) && create->partbound == NULL) {
+            forbid_temporary_child(w, parent);
+        }
         if (found.kind == FOUND_KNOWN && !is_temporary_name(create->relation)) {
             /* what is put into it stands in the parent */
             record_becoming(w, found.relation, made.schema, made.name, 0);

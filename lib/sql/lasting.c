@@ -157,6 +157,16 @@ void forbid_temporary_place(walker *w, sp_span schema)
     }
 }
 
+void forbid_temporary_child(walker *w, const RangeVar *parent)
+{
+    if (walk_resolve(w, parent, true).kind != FOUND_TEMPORARY) {
+        walk_fault(w, SP_SQL_FORBIDDEN,
+                   "a temporary table that inherits from one that lasts, by whose name its rows "
+                   "would be read (of a temporary one, write pg_temp.%s),",
+                   parent->relname);
+    }
+}
+
 /* Of a relation, or of an array of its rows, whose name has one underscore before it, or more. */
 static bool is_type_of_temporary(const walker *w, sp_span name)
 {
@@ -282,7 +292,7 @@ static void each_child(lasting *l, const Node *node, step *each)
 
 /* ---- rows as one value, of which a query may make a column ---- */
 
-static bool may_be_any_temporary(const walker *w, const RangeVar *name)
+bool may_be_any_temporary(const walker *w, const RangeVar *name)
 {
     bool is_renamed = w->room->is_temp_renamed || w->context->is_temp_renamed;
     return may_be_temporary(w, name) || (is_renamed && name->schemaname == NULL);

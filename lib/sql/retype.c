@@ -62,7 +62,8 @@ static const struct {
     {"inet", OID_INET, {OID_INET}, {TEXTS}},
     {"text", OID_TEXT, {WRITTEN}, {0}},
     {"varchar", OID_TEXT, {WRITTEN}, {0}},
-    {"bpchar", OID_TEXT, {WRITTEN}, {0}},
+    /* blanks at the end of another text are nothing there */
+    {"bpchar", OID_TEXT, {OID_BPCHAR, INTS, OID_NUMERIC, OID_BOOL, OID_UUID, OID_DATE}, {0}},
 };
 
 static bool is_text(sp_span name)

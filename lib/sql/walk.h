@@ -228,6 +228,11 @@ bool walk_may_be_temporary_type(const walker *w, const TypeName *type);
  * stand on what may be temporary; if this schema is the temporary one. */
 void forbid_standing_on_temporary(walker *w, const Node *node);
 void forbid_temporary_place(walker *w, sp_span schema);
+/* Of a temporary table: the parent has to be one too, or its rows would be read by a name that
+ * nobody takes for a temporary one's. */
+void forbid_temporary_child(walker *w, const RangeVar *parent);
+/* Also by a name that one has got since. */
+bool may_be_any_temporary(const walker *w, const RangeVar *name);
 
 /* ---- temporary.c ---- */
 /* The server has a temporary relation of that name when the statement runs: its bare name means

@@ -70,6 +70,15 @@ def test_nor_by_a_temporary_table_between(gate):
         assert code == "42501" and "export" in words
 
 
+@pytest.mark.parametrize("texts", [
+    ["CREATE TABLE mine (id int, name text)", "CREATE TEMP TABLE few AS SELECT id, name FROM customers", "ALTER TABLE few INHERIT mine", "SELECT * FROM mine"],
+    ["CREATE TEMP TABLE few () INHERITS (taken)", "INSERT INTO pg_temp.few SELECT id, name FROM customers", "SELECT * FROM taken"]])
+def test_nor_by_the_name_of_a_table_that_a_temporary_one_inherits_from(gate, texts):
+    with contextlib.closing(gate.connect("lia")) as lia:
+        code, words = state_of(lia, *texts)
+        assert code == "42501" and "inherits" in words
+
+
 def test_what_stays_goes_on(gate):
     """In its own part, what is of no limit, and numbers of a sequence."""
     with contextlib.closing(gate.connect("lia")) as lia:

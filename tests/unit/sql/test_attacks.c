@@ -543,6 +543,8 @@ static void test_types(void **state)
         {"ALTER TABLE orders ALTER note TYPE varchar(3) USING note", "destroy orders"},
         {"ALTER TABLE nowhere ALTER note TYPE int", "destroy nowhere"},
         {"ALTER TABLE orders ALTER note TYPE varchar(300)", "alter orders"},
+        {"ALTER TABLE orders ALTER note TYPE bpchar", "destroy orders"},
+        {"ALTER TABLE orders ALTER note TYPE char(300)", "destroy orders"},
         {"ALTER TABLE orders ALTER note TYPE text", "alter orders"},
         {"ALTER TABLE orders ALTER note TYPE jsonb USING note::jsonb", "destroy orders"},
         {"ALTER TABLE orders ALTER note TYPE bigint USING note::bigint", "destroy orders"},

@@ -512,7 +512,7 @@ static void test_changed_definitions(void **state)
          "administer! schema old"},
         {"ALTER TABLE logs ATTACH PARTITION orders DEFAULT",
          "alter logs; alter orders; alter>> logs"},
-        {"ALTER TABLE orders INHERIT audit.entries",
+        {"ALTER TABLE public.orders INHERIT audit.entries",
          "administer orders; alter orders; alter audit.entries; alter>> audit.entries"},
         /* an index is its table's, wherever it stands */
         {"DROP INDEX audit.i_orders", "alter audit.i_orders"},

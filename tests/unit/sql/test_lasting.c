@@ -285,9 +285,23 @@ static void any_name_may_be_temporary_once_one_was_renamed(void **state)
     all_are(state, "alter orders", known, SP_COUNT(known), true);
 }
 
+static void a_lasting_table_has_no_rows_of_a_session(void **state)
+{
+    static const char *const texts[] = {
+        "CREATE TEMP TABLE t () INHERITS (orders)",
+        "CREATE TABLE pg_temp.t (x int) INHERITS (scratch, orders)",
+        "CREATE TEMP TABLE t (x int) INHERITS (nobodys)",
+        "ALTER TABLE scratch INHERIT orders",
+        "ALTER TABLE pg_temp.x INHERIT public.orders",
+        "ALTER TABLE scratch RENAME TO t; ALTER TABLE t INHERIT orders"};
+    all_are(state, "forbidden", texts, SP_COUNT(texts), false);
+}
+
 static void what_goes_with_it_may(void **state)
 {
     static const office_judged cases[] = {
+        {"CREATE TEMP TABLE p (x int); CREATE TEMP TABLE t () INHERITS (p, pg_temp.p)", ""},
+        {"ALTER TABLE scratch INHERIT pg_temp.scratch", ""},
         {"CREATE TEMP TABLE other (x mood, y text DEFAULT 'scratch')", ""},
         {"CREATE TEMP TABLE other AS SELECT 'scratch' AS x, s.*, s.x FROM scratch s", ""},
         {"CREATE TABLE made AS SELECT *, s.id FROM scratch s, orders o",
@@ -345,6 +359,7 @@ int main(void)
         cmocka_unit_test(without_temporary_tables_a_constant_names_none_by_its_name),
         cmocka_unit_test(no_table_is_made_of_rows_as_values),
         cmocka_unit_test(any_name_may_be_temporary_once_one_was_renamed),
+        cmocka_unit_test(a_lasting_table_has_no_rows_of_a_session),
         cmocka_unit_test(what_goes_with_it_may),
     };
     return cmocka_run_group_tests(tests, office_set_up, office_tear_down);

@@ -549,8 +549,19 @@ sp_err sp_db_spend_now(sp_databases *databases, sp_gate gate, sp_peer *peer, con
     }
     TRY(lives);
     sp_db_spending s = {databases, gate, peer, ask, &session, now_unix_s};
+    bool guesses = ask->guesses != 0 && ask->statements > 0 && ask->reference != 0;
+    if (guesses && sp_db_guess_is_other(databases, peer, session.person, ask->reference)) {
+        return sp_fail(SP_EAGAIN);
+    }
     TRY(sp_db_days_spend(&s, ret_granted));
-    sp_err err = spend_budgets(&s, policy, resource);
+    sp_err err =
+        guesses ? sp_db_guess_begin(databases, peer, session.person, ask->reference) : sp_ok();
+    if (!sp_failed(err)) {
+        err = spend_budgets(&s, policy, resource);
+    }
+    if (sp_failed(err) && guesses) {
+        (void)sp_db_guess_end(databases, peer, ask->reference);
+    }
     if (sp_failed(err) && ask->wants != 0) {
         (void)sp_db_days_end(databases->days, peer, ask->reference, 0, 0);
     }
@@ -578,6 +589,14 @@ static void end_grant(sp_databases *databases, const sp_peer *peer, sp_db_spend 
     }
 }
 
+/* What it changed is counted: the next of the person may be asked about. */
+static void end_guess(sp_databases *databases, const sp_peer *peer, const sp_db_spend *ask)
+{
+    if (sp_db_guess_end(databases, peer, ask->reference)) {
+        sp_db_days_retry(databases, sp_now_steady_us());
+    }
+}
+
 /* The next portion: what left of the last counts whatever is said to the question. */
 static void settle_last(sp_databases *databases, const sp_peer *peer, sp_db_spend *ask)
 {
@@ -594,12 +613,14 @@ sp_err sp_databases_on_spend(sp_core *core, sp_gate gate, sp_peer *peer, const s
     if (ask.wants != 0 && (gate != SP_GATE_DB || ask.reference == 0)) {
         return sp_fail(SP_EINVALID);
     }
-    if (gate == SP_GATE_DB && ask.wants != SP_DB_SPEND_PORTION && ask.statements == 0 &&
-        ask.reference != 0) {
+    bool is_over = gate == SP_GATE_DB && ask.wants != SP_DB_SPEND_PORTION && ask.statements == 0 &&
+                   ask.reference != 0;
+    if (is_over) {
         end_grant(core->databases, peer, &ask);
     }
     if (ask.wants == SP_DB_SPEND_UNDO) {
         sp_db_spend_reply(peer, msg, undo_spent(core->store, &ask), &granted);
+        end_guess(core->databases, peer, &ask);
         return sp_ok();
     }
     if (ask.wants == SP_DB_SPEND_PORTION) {
@@ -611,5 +632,8 @@ sp_err sp_databases_on_spend(sp_core *core, sp_gate gate, sp_peer *peer, const s
         return sp_ok();
     }
     sp_db_spend_reply(peer, msg, err, &granted);
+    if (is_over) {
+        end_guess(core->databases, peer, &ask);
+    }
     return sp_ok();
 }

@@ -59,6 +59,7 @@ void sp_databases_stop(sp_databases *databases)
     sp_db_connections_free(databases->connections);
     sp_db_budgets_stop(databases);
     sp_db_days_free(databases->days);
+    sp_db_guesses_free(databases);
     if (databases->timer.data == NULL) {
         sp_free(databases); /* its timer never began */
         return;
@@ -90,5 +91,6 @@ void sp_databases_gone(sp_core *core, const sp_peer *peer)
         sp_db_conversations_gone(core->databases, peer);
         sp_db_connections_gone(core->databases, peer);
         sp_db_days_gone(core->databases->days, peer);
+        (void)sp_db_guess_end(core->databases, peer, 0);
     }
 }

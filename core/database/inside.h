@@ -25,6 +25,7 @@ typedef struct sp_db_conversations sp_db_conversations;
 typedef struct sp_db_connections sp_db_connections;
 typedef struct sp_db_budgets sp_db_budgets;
 typedef struct sp_db_days sp_db_days;
+typedef struct sp_db_guess sp_db_guess;
 
 struct sp_databases {
     sp_core *core;
@@ -33,6 +34,7 @@ struct sp_databases {
     sp_db_connections *connections;
     sp_db_budgets *budgets;
     sp_db_days *days;
+    sp_db_guess *guesses;
     uv_timer_t timer;
 };
 
@@ -123,7 +125,8 @@ typedef struct {
     uint64_t now_unix_s;
 } sp_db_spending;
 /* The day's limit first, then the budgets. SP_EDENIED: over one of them; SP_EAGAIN: what is left
- * of the day is granted to other statements of the person. */
+ * of the day is granted to other statements of the person, or another one is under way of which
+ * nobody knows how many rows it changes, as of this one. */
 SP_MUST sp_err sp_db_spend_now(sp_databases *databases, sp_gate gate, sp_peer *peer,
                                const sp_db_spend *ask, sp_db_granted *ret_granted);
 void sp_db_spend_reply(sp_peer *peer, const sp_msg *to, sp_err err, const sp_db_granted *granted);
@@ -171,6 +174,17 @@ void sp_db_days_forget(sp_db_days *days, const sp_peer *peer, uint64_t reference
 void sp_db_days_gone(sp_db_days *days, const sp_peer *peer);
 /* All who carried anything off today: rows and bytes, with what is granted now. */
 SP_MUST sp_err sp_db_days_today(sp_databases *databases, sp_db_spent_visit visit, void *self);
+
+/* ---- guesses.c ---- */
+/* Whether another guess of this person is under way. */
+bool sp_db_guess_is_other(const sp_databases *databases, const sp_peer *peer, uint32_t person,
+                          uint64_t reference);
+/* It may be told again. SP_ELIMIT, SP_ENOMEM. */
+SP_MUST sp_err sp_db_guess_begin(sp_databases *databases, const sp_peer *peer, uint32_t person,
+                                 uint64_t reference);
+/* It is counted, or did not run; reference 0: the peer is gone. False: there was none. */
+bool sp_db_guess_end(sp_databases *databases, const sp_peer *peer, uint64_t reference);
+void sp_db_guesses_free(sp_databases *databases);
 
 /* ---- used.c ---- */
 SP_MUST sp_err sp_db_used_routes(sp_core *core);

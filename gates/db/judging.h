@@ -147,6 +147,7 @@ typedef struct {
     bool has_drawn;    /* what was put into those before is among it */
     bool reads_temps;  /* temporary relations, or fills them: their numbers nobody knows */
     bool runs_code;    /* of users: it may end temporary relations */
+    bool is_broad;     /* it changes rows that no value names */
     db_met met[DB_MET_MAX];
 } db_ruling;
 
@@ -185,6 +186,7 @@ typedef struct {
     uint64_t rows;     /* that it was expected to change; 0 = nothing is to be settled */
     uint64_t bound;    /* more there are not; 0 = not known */
     bool is_told;      /* the server will say how many they were */
+    bool guesses;      /* and nobody knows before */
     bool goes_on;      /* what it changes was counted before */
     bool is_spent;     /* or may be: core was asked, and has not said no */
     bool has_portion;  /* of the day, or core was asked for one: it is told when it is over */

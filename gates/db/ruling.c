@@ -405,6 +405,7 @@ void db_ruling_add(db_ruling *ruling, const db_session *session, const db_catalo
                                            !sp_span_eq(use.schema, SP_SPAN_LIT("pg_catalog")));
         ruling->asks_code |= is_code && decision.verdict != SP_VERDICT_ALLOW;
         ruling->marks |= marks_of(&judgement->uses[i]);
+        ruling->is_broad |= (use.flags & SP_SQL_USE_BROAD) != 0;
     }
     for (uint32_t i = 0; a.broad_destroys && i < judgement->statement_count; i++) {
         ruling->by_key |= judgement->statements[i].by_key;

@@ -96,7 +96,8 @@ static void on_spent(void *self, sp_err err, const sp_msg *msg, sp_fds *fds)
 /* Budgets hear of it even when core dies meanwhile. */
 static bool counts(const sp_db_spend *spend)
 {
-    return spend->rows > 0 || spend->estimated > 0 || spend->wants == SP_DB_SPEND_UNDO;
+    return spend->rows > 0 || spend->estimated > 0 || spend->guesses != 0 ||
+           spend->wants == SP_DB_SPEND_UNDO;
 }
 
 /* What budgets are to hear when core is there again. Portions ended with the connection. */
@@ -217,13 +218,30 @@ bool db_spend_counts_rows(const db_session *session, const db_ruling *ruling)
     return ruling->has_use && least_rows(session, ruling) > 0;
 }
 
-static db_verdict refuse_unknown(const db_estimated *found, db_refusal *refusal)
+/* Each of them may be a guess, and all have run before the first is counted. */
+static bool guesses_together(const db_run_ask *run)
+{
+    uint32_t changes = 0;
+    for (uint32_t i = 0; run->ruling->is_broad && i < run->judgement->statement_count; i++) {
+        const sp_sql_statement *one = &run->judgement->statements[i];
+        changes += one->verbs != 0 || (one->flags & SP_SQL_IS_EXECUTE) != 0 ? 1 : 0;
+    }
+    return changes > 1;
+}
+
+static db_verdict refuse_unknown(const db_estimated *found, bool together, db_refusal *refusal)
 {
     db_refuse(refusal, "53400", SP_REASON_LIMIT,
               "how many rows this would change cannot be found out, and it may be more than you "
               "may change in such a while");
     if (found->why_not[0] != '\0') {
         snprintf(refusal->detail, sizeof(refusal->detail), "There is no plan: %s.", found->why_not);
+    } else if (together) {
+        snprintf(refusal->detail, sizeof(refusal->detail),
+                 "Several changes in one message, of rows that no value names, are a guess: their "
+                 "tables have about %llu.",
+                 (unsigned long long)found->touched_rows);
+        snprintf(refusal->hint, sizeof(refusal->hint), "Send the changes apart.");
     } else if (found->falling_rows == 0) {
         snprintf(refusal->detail, sizeof(refusal->detail),
                  "No answer tells how many rows WITH changes: its tables have about %llu.",
@@ -252,16 +270,19 @@ static db_verdict estimate(db_session *session, const db_run_ask *run, db_refusa
     if (found == NULL) {
         return DB_WAIT;
     }
+    bool together = guesses_together(run) && found->touched_rows > found->rows;
     uint64_t more = found->falling_rows + found->hidden_rows;
+    more += together ? found->touched_rows - found->rows - found->hidden_rows : 0;
     uint64_t rows = found->rows + more;
     /* what it names itself may be too much already, whatever falls with it */
     bool knows = found->why_not[0] == '\0' && (more == 0 || found->rows > most);
     if (!knows && (rows > most || !found->has_bound)) {
-        return refuse_unknown(found, refusal);
+        return refuse_unknown(found, together, refusal);
     }
     judge->spent.rows = rows;
     judge->spent.bound = found->has_bound ? found->bound + found->falling_rows : 0;
     judge->spent.is_told = found->is_told;
+    judge->spent.guesses = run->ruling->is_broad && (!found->has_bound || found->bound > rows);
     return DB_PASS;
 }
 
@@ -276,6 +297,7 @@ static db_verdict ask(db_session *session, const db_run_ask *run, db_refusal *re
     spend.reference = judge->spent.reference;
     spend.statements = run->statements;
     spend.estimated = judge->spent.rows;
+    spend.guesses = judge->spent.guesses ? 1 : 0;
     spend.wants = spend.day_rows != 0 || spend.day_bytes != 0;
     judge->spent.has_portion = spend.wants != 0;
     judge->spend_call = ask_core(&spend, on_spent, session);
@@ -290,7 +312,8 @@ static db_verdict refuse_by(uint8_t answer, const char *denied, db_refusal *refu
         db_refuse(refusal, "53400", SP_REASON_LIMIT, "%s", denied);
     } else if (answer == DB_SPEND_BUSY) {
         db_refuse(refusal, "53400", SP_REASON_LIMIT,
-                  "other statements of yours hold what is left of your day");
+                  "other statements of yours hold what is left of your day, or change rows that "
+                  "nobody has counted yet");
         snprintf(refusal->hint, sizeof(refusal->hint), "Try again when they have ended.");
     } else {
         db_refuse(refusal, "53400", SP_REASON_UNAVAILABLE,
@@ -299,11 +322,25 @@ static db_verdict refuse_by(uint8_t answer, const char *denied, db_refusal *refu
     return DB_REFUSE;
 }
 
+/* What stands before it in its pipeline may be more than was expected, and is counted first. */
+static bool is_behind_guess(db_session *session, const db_run_ask *run)
+{
+    bool any = false;
+    for (uint32_t i = 0; !any && i < session->flights.count; i++) {
+        const db_note *note = db_flights_at(session, i)->note;
+        any = note != NULL && (note->spent.guesses || note->spent.bound > note->spent.rows);
+    }
+    return any && db_spend_counts_rows(session, run->ruling) && db_session_drain(session);
+}
+
 db_verdict db_spend(db_session *session, const db_run_ask *run, db_refusal *refusal)
 {
     db_judge *judge = db_session_judge(session);
     if (!run->ruling->has_use || !db_spend_is_needed(session, run->ruling)) {
         return DB_PASS;
+    }
+    if (judge->spend == DB_SPEND_NONE && is_behind_guess(session, run)) {
+        return DB_WAIT;
     }
     if (judge->spend == DB_SPEND_NONE) {
         db_verdict verdict = ask(session, run, refusal);
@@ -521,8 +558,9 @@ void db_spend_after(db_session *session, db_note *note, const db_end *end)
 {
     uint64_t estimated = 0;
     uint64_t rows = settle(session, note, end, &estimated);
-    bool counts = rows + estimated > 0 && /* of a role that has ended meanwhile, too */
-                  (note->spent.is_spent || db_spend_is_needed(session, &note->ruling));
+    bool counts = note->spent.guesses ||   /* the next one waits for its end */
+                  (rows + estimated > 0 && /* of a role that has ended meanwhile, too */
+                   (note->spent.is_spent || db_spend_is_needed(session, &note->ruling)));
     if (!counts && !note->spent.has_portion) {
         return;
     }
@@ -530,6 +568,7 @@ void db_spend_after(db_session *session, db_note *note, const db_end *end)
     tell_passed(note, &spend);
     spend.rows = rows;
     spend.estimated = estimated;
+    spend.guesses = note->spent.guesses ? 1 : 0;
     tell_core(&spend);
 }
 

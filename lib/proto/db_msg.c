@@ -326,6 +326,7 @@ void sp_db_spend_write(const sp_db_spend *spend, sp_buf *out)
     sp_buf_u64(out, spend->telling);
     sp_buf_u64(out, spend->when_unix_s);
     sp_buf_u8(out, spend->wants);
+    sp_buf_u8(out, spend->guesses);
     sp_buf_bytes(out, spend->resource);
 }
 
@@ -348,6 +349,7 @@ sp_err sp_db_spend_read(sp_span body, sp_db_spend *ret_spend)
     spend.telling = sp_read_u64(&in);
     spend.when_unix_s = sp_read_u64(&in);
     spend.wants = sp_read_enum(&in, SP_DB_SPEND_WANTS_COUNT);
+    spend.guesses = sp_read_enum(&in, 2);
     spend.resource = sp_read_text(&in, SP_NAME_MAX_BYTES);
     TRY(sp_reader_finish(&in));
     bool has_own = (spend.actions >> spend.action & 1) != 0;

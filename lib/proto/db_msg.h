@@ -198,6 +198,7 @@ typedef struct {
     uint64_t telling;      /* afterwards: the same when it is told again; 0 = it never is */
     uint64_t when_unix_s;  /* of refused attempts: the first of them; 0 = now */
     uint8_t wants;         /* sp_db_spend_wants */
+    uint8_t guesses;       /* 1: how many rows it changes is known when it has run */
     sp_span resource;
 } sp_db_spend;
 

@@ -260,6 +260,81 @@ def test_what_the_database_only_guessed_is_counted_in_full_afterwards(gate):
     assert gate.sql("SELECT count(*) FROM guessed") == [(0,)]
 
 
+GUESSED = "id % 1 = 0 AND id % 2 < 2"  # true of all rows; one is expected
+
+
+@contextlib.contextmanager
+def guessed_tables(gate, name):
+    tables = [f"{name}_{i}" for i in range(4)]
+    gate.sql(*[f"CREATE TABLE {t} AS SELECT g AS id FROM generate_series(1, 200) g" for t in tables],
+             *[f"ALTER TABLE {t} OWNER TO op_all" for t in tables], "ANALYZE " + ", ".join(tables))
+    yield tables, lambda: sum(gate.sql(f"SELECT count(*) FROM {t}") == [(0,)] for t in tables)
+    gate.sql(*[f"DROP TABLE {t}" for t in tables])
+
+
+def in_one_sync(tables):
+    return [b"".join(parse(f"DELETE FROM {t} WHERE {GUESSED}") + bind() + execute() for t in tables) + SYNC]
+
+
+def by_name(tables):
+    return [b"".join(parse(f"DELETE FROM {t} WHERE {GUESSED}", name=t) for t in tables)
+            + b"".join(bind(name=t, portal=t) + execute(t) for t in tables) + SYNC]
+
+
+def query_by_query(tables):
+    return [b"".join(query(f"DELETE FROM {t} WHERE {GUESSED}") for t in tables)]
+
+
+def at_once(tables):
+    return [query(f"DELETE FROM {t} WHERE {GUESSED}") for t in tables]
+
+
+@pytest.mark.parametrize("way", [in_one_sync, by_name, query_by_query, at_once])
+def test_what_is_guessed_goes_beyond_a_budget_once(gate, way):
+    """However many changes are under way, the second is asked about when the first is counted."""
+    with guessed_tables(gate, way.__name__) as (tables, gone), contextlib.ExitStack() as stack:
+        gate.person(name := way.__name__.replace("_", ""), "clerk")
+        pieces = way(tables)
+        lines = [stack.enter_context(contextlib.closing(gate.raw(name))) for _ in pieces]
+        for line, piece in zip(lines, pieces):
+            line.send(piece)
+        found = [line.until("Z") for line in lines]
+        if way is query_by_query:
+            found += [lines[0].until("Z") for _ in tables[1:]]
+        assert any(kind == "E" and fields(body)["C"] == "53400" for answer in found for kind, body in answer)
+        assert gone() <= 1, found
+
+
+def test_guesses_of_one_message_count_as_all_rows(gate):
+    with guessed_tables(gate, "together") as (tables, gone), clerk(gate, "tom") as one:
+        with pytest.raises(psycopg2.Error) as refused:
+            run(one, "; ".join(f"DELETE FROM {t} WHERE {GUESSED}" for t in tables))
+        assert refused.value.pgcode == "53400" and "Send the changes apart" in refused.value.diag.message_hint
+        assert gone() == 0 and spent(gate, "tom", "a hundred rows a while") == 0
+        run(one, f"UPDATE {tables[0]} SET id = 0 WHERE id = 7; UPDATE {tables[1]} SET id = 0 WHERE id = 7")
+
+
+def test_a_guess_that_ended_holds_nothing_up(gate):
+    """Done, failed, cancelled, of a connection that is gone, in a transaction that goes on: the next one begins at once."""
+    gate.sql("CREATE TABLE open_one AS SELECT g AS id FROM generate_series(1, 5) g", "ALTER TABLE open_one OWNER TO op_all", "ANALYZE open_one")
+    text = "UPDATE open_one SET id = id WHERE id % 1 = 0 AND id % 2 < 2"
+    with clerk(gate, "ole") as one, clerk(gate, "ole") as other:
+        run(one, text)
+        with pytest.raises(psycopg2.Error):
+            run(one, text.replace("id = id ", "id = id / 0 "))
+        run(one, "BEGIN; ")
+        run(one, text)
+        line = gate.raw("ole")
+        line.send(query(text))  # waits for the lock of the other's rows
+        wait_for("the lock", 5, lambda: gate.sql("SELECT count(*) FROM pg_locks WHERE NOT granted")[0][0] > 0)
+        line.close()
+        wait_for("its end", 5, lambda: gate.sql("SELECT count(*) FROM pg_locks WHERE NOT granted")[0][0] == 0)
+        run(one, text)
+        run(one, "COMMIT")
+        run(other, text)
+    gate.sql("DROP TABLE open_one")
+
+
 def test_a_budget_that_denies_hides_none_that_locks(gate):
     with clerk(gate, "lars") as one:
         with contextlib.suppress(psycopg2.Error):

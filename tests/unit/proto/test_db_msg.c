@@ -119,6 +119,7 @@ static void asking_comes_back(void **state)
                          .telling = 17,
                          .when_unix_s = 18,
                          .wants = 1,
+                         .guesses = 1,
                          .resource = LIT("orders-db")};
     CHECK(spend, &spend);
     sp_db_granted granted = {17, 18};

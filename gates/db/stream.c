@@ -122,6 +122,7 @@ void db_stream_close(db_stream *stream)
     SSL_free(stream->ssl);
     stream->ssl = NULL;
     sp_buf_done(&stream->out);
+    stream->taken = 0;
     drop_early(stream);
 }
 
@@ -148,6 +149,13 @@ static sp_err take_wire(db_stream *stream, uint8_t *room, size_t *ret_len)
     return sp_ok();
 }
 
+/* An idle connection holds no buffer. */
+static void shed_taken(db_stream *stream)
+{
+    sp_buf_shed(&stream->out, stream->taken);
+    stream->taken = 0;
+}
+
 static sp_err give_wire(db_stream *stream, sp_span bytes)
 {
     if (stream->broken) {
@@ -164,6 +172,9 @@ static sp_err give_wire(db_stream *stream, sp_span bytes)
     if (bytes.len == 0) {
         return sp_ok();
     }
+    if (bytes.len > stream->out.max_bytes - stream->out.len) {
+        shed_taken(stream);
+    }
     sp_buf_span(&stream->out, bytes);
     return sp_buf_error(&stream->out);
 }
@@ -176,12 +187,16 @@ sp_err db_stream_flush(db_stream *stream)
     if (stream->broken) {
         return sp_fail(SP_ECLOSED);
     }
-    ssize_t len = send(stream->watch.fd, stream->out.ptr, stream->out.len, MSG_NOSIGNAL);
+    ssize_t len = send(stream->watch.fd, stream->out.ptr + stream->taken,
+                       stream->out.len - stream->taken, MSG_NOSIGNAL);
     if (len < 0) {
         stream->broken = errno != EAGAIN && errno != EINTR && errno != ENOTCONN;
         return stream->broken ? sp_fail(SP_ECLOSED) : sp_ok();
     }
-    sp_buf_shed(&stream->out, (size_t)len); /* an idle connection holds no buffer */
+    stream->taken += (uint32_t)len;
+    if (stream->taken >= stream->out.len - stream->taken) { /* so no byte is moved twice */
+        shed_taken(stream);
+    }
     return sp_ok();
 }
 

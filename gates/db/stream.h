@@ -32,8 +32,9 @@ struct db_stream {
     sp_watch watch;
     void (*on_ready)(db_stream *stream); /* more to read, room to write, or hung up */
     SSL *ssl;                            /* NULL = plain */
-    sp_buf out;                          /* wire bytes that the kernel did not take yet */
+    sp_buf out;                          /* wire bytes that wait for the kernel */
     sp_buf *early;                       /* wire bytes behind the handshake; NULL = none */
+    uint32_t taken;                      /* of out, by the kernel: less than half of it */
     bool readable;                       /* as far as we know */
     bool hung;                           /* the other side will send no more */
     bool broken;                         /* nothing more can be sent */

@@ -332,25 +332,29 @@ static bool fills_other(const asking *a, const sp_sql_judgement *judgement, uint
     return false;
 }
 
-/* Nobody counts them there: as with masks, who may not have all of them may not put them there. */
-static void add_carried(const asking *a, db_ruling *ruling, const sp_sql_judgement *judgement)
+/* Nobody counts them there: as with masks, who may not have all of them may not put them there.
+ * read: what policy says of reading that use. */
+static void add_carried(const asking *a, db_ruling *ruling, const sp_sql_use *use,
+                        const sp_decision *read)
+{
+    if (use->kind != SP_SQL_RELATION || use->action != SP_ACTION_READ || !is_limited(read)) {
+        return;
+    }
+    uint32_t part = use->relation == SP_NONE
+                        ? SP_NONE
+                        : sp_sql_catalogue_at(a->catalogue->now, use->relation)->bound.part;
+    if (fills_other(a, a->judgement, part)) {
+        sp_sql_use carried = *use;
+        carried.action = SP_ACTION_EXPORT;
+        sp_decision decision = about_use(a, &carried);
+        join(ruling, a->policy, &decision, &carried);
+    }
+}
+
+/* The same of what stands in temporary tables. */
+static void add_carried_drawn(const asking *a, db_ruling *ruling, const sp_sql_judgement *judgement)
 {
     const db_drawn *drawn = &db_session_judge(a->session)->drawn;
-    for (uint32_t i = 0; i < judgement->use_count; i++) {
-        sp_sql_use use = judgement->uses[i];
-        if (use.kind != SP_SQL_RELATION || use.action != SP_ACTION_READ) {
-            continue;
-        }
-        sp_decision read = about_use(a, &use);
-        uint32_t part = use.relation == SP_NONE
-                            ? SP_NONE
-                            : sp_sql_catalogue_at(a->catalogue->now, use.relation)->bound.part;
-        if (is_limited(&read) && fills_other(a, judgement, part)) {
-            use.action = SP_ACTION_EXPORT;
-            sp_decision carried = about_use(a, &use);
-            join(ruling, a->policy, &carried, &use);
-        }
-    }
     sp_decision limit = {.verdict = SP_VERDICT_ALLOW};
     db_drawn_limit(drawn, &limit);
     if (is_limited(&limit) && (judgement->flags & SP_SQL_READS_TEMP) != 0 &&
@@ -398,6 +402,7 @@ void db_ruling_add(db_ruling *ruling, const db_session *session, const db_catalo
         sp_decision decision = about_use(&a, &use);
         mask_as_read(&a, &use, &decision);
         join(ruling, a.policy, &decision, &use);
+        add_carried(&a, ruling, &use, &decision);
         db_ruling_meet(ruling, catalogue, &use);
         bool is_opaque = (use.flags & SP_SQL_USE_OPAQUE) != 0;
         bool is_code = is_opaque || use.kind == SP_SQL_FUNCTION || use.kind == SP_SQL_CODE;
@@ -411,7 +416,7 @@ void db_ruling_add(db_ruling *ruling, const db_session *session, const db_catalo
         ruling->by_key |= judgement->statements[i].by_key;
     }
     add_temporary(&a, ruling, judgement);
-    add_carried(&a, ruling, judgement);
+    add_carried_drawn(&a, ruling, judgement);
 }
 
 /* ---- told to people ---- */

@@ -126,9 +126,9 @@ static bool on_status(db_session *session, const sp_pg_msg *msg)
     if (sp_failed(sp_pg_status_read(msg->body, &name, &value))) {
         return false;
     }
-    db_judge_status(session, name, value);
-    return !sp_span_eq(name, SP_SPAN_LIT("client_encoding")) ||
-           sp_span_eq(value, SP_SPAN_LIT("UTF8"));
+    return db_judge_status(session, name, value) &&
+           (!sp_span_eq(name, SP_SPAN_LIT("client_encoding")) ||
+            sp_span_eq(value, SP_SPAN_LIT("UTF8")));
 }
 
 bool db_answers_move_on(db_session *session, const sp_pg_msg *msg)

@@ -98,7 +98,7 @@ static void on_asked(void *self, sp_err err, const sp_msg *msg, sp_fds *fds)
                  (unsigned)pending->needed, pending->needed == 1 ? "person agrees" : "people agree",
                  pending->rules > 1 ? ", and those of other rules" : "", reference);
         db_session_notice(session, SP_SPAN_LIT("01000"), sp_span_cstr(text),
-                          sp_span_cstr(pending->hint));
+                          pending->hint == NULL ? SP_SPAN_EMPTY : sp_span_cstr(pending->hint));
     }
 }
 
@@ -125,14 +125,18 @@ static bool show(const db_session *session, const db_run_ask *run, sp_buf *shown
 static void say_estimate(db_pending *pending, const db_estimated *found)
 {
     static const char cancel[] = "It can be cancelled meanwhile.";
+    char hint[360];
     if (found->why_not[0] != '\0') {
-        snprintf(pending->hint, sizeof(pending->hint),
+        snprintf(hint, sizeof(hint),
                  "About %llu rows; they are told that there is no whole plan: %s. %s",
                  (unsigned long long)found->rows, found->why_not, cancel);
     } else {
-        snprintf(pending->hint, sizeof(pending->hint), "They see about %llu rows. %s",
+        snprintf(hint, sizeof(hint), "They see about %llu rows. %s",
                  (unsigned long long)found->rows, cancel);
     }
+    sp_free(pending->hint);
+    pending->hint = NULL;
+    SP_IGNORE(sp_strdup(sp_span_cstr(hint), &pending->hint)); /* it is only for his information */
 }
 
 /* However long they think, the server does not count it. */

@@ -176,8 +176,8 @@ struct db_session {
     db_hold hold;
     bool hold_wraps;    /* in a transaction of ours */
     char hold_state[6]; /* why it could not be held; empty = it could */
-    char hold_why[160];
-    bool mid_message; /* the client has the beginning of a message: nothing may come between */
+    char *hold_why;     /* in the server's words; NULL = it said nothing */
+    bool mid_message;   /* the client has the beginning of a message: nothing may come between */
     bool left;        /* the client is gone, or cut, and the server still runs what he asked for */
     bool given_up;    /* for nobody, or too long: it was told to stop */
     bool is_finished; /* and that what it reads has no end */
@@ -392,6 +392,9 @@ bool db_hold_end(db_session *session, const sp_pg_msg *msg);
 /* A transaction of ours around a Query would be another one than the client's: he began or ended
  * one since the last ReadyForQuery, which tells of none of that. */
 bool db_hold_is_blind(const db_session *session);
+/* Why it could not be held, of that sqlstate; what was said last, perhaps nothing. */
+void db_hold_say(db_session *session, sp_span sqlstate, sp_span why);
+const char *db_hold_why(const db_session *session);
 /* It does not run after all. */
 void db_hold_undo(db_session *session, db_run *run);
 

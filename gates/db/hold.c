@@ -29,7 +29,7 @@
  */
 #include "gates/db/judging.h"
 
-#include <stdio.h>
+enum { WHY_MAX_BYTES = 150 };
 
 static const char lock_name[] = "sallyport hold";
 
@@ -326,15 +326,25 @@ sp_err db_hold_begin(db_session *session, const db_run_ask *run)
 
 /* ---- answers to us ---- */
 
+void db_hold_say(db_session *session, sp_span sqlstate, sp_span why)
+{
+    SP_IGNORE(sp_fit(session->hold_state, sizeof(session->hold_state),
+                     sqlstate.len == 5 ? sqlstate : SP_SPAN_LIT("58000")));
+    sp_free(session->hold_why);
+    session->hold_why = NULL;
+    SP_IGNORE(sp_strdup(sp_span_slice(why, 0, WHY_MAX_BYTES), &session->hold_why)); /* or nothing */
+}
+
+const char *db_hold_why(const db_session *session)
+{
+    return session->hold_why == NULL ? "" : session->hold_why;
+}
+
 static void note_error(db_session *session, sp_span body)
 {
     sp_pg_error error = {.message = SP_SPAN_EMPTY};
     SP_IGNORE(sp_pg_error_read(body, &error)); /* then it is empty */
-    SP_IGNORE(sp_fit(session->hold_state, sizeof(session->hold_state),
-                     error.sqlstate.len == 5 ? error.sqlstate : SP_SPAN_LIT("58000")));
-    snprintf(session->hold_why, sizeof(session->hold_why), "%.*s",
-             (int)(error.message.len < 150 ? error.message.len : 150),
-             error.message.len > 0 ? (const char *)error.message.ptr : "");
+    db_hold_say(session, error.sqlstate, error.message);
 }
 
 static void end_asked(db_session *session, bool good, db_hold then)

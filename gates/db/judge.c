@@ -217,7 +217,10 @@ db_verdict db_judge_ready(db_session *session, db_refusal *refusal)
         db_session_server_status(session, SP_SPAN_LIT("server_encoding")), SP_SPAN_LIT("UTF8"));
     for (size_t i = 0; i < DB_REPORTED; i++) {
         sp_span name = sp_span_cstr(db_settings_reported[i]);
-        db_judge_status(session, name, db_session_server_status(session, name));
+        if (!db_judge_status(session, name, db_session_server_status(session, name))) {
+            db_refuse(refusal, "53200", SP_REASON_LIMIT, "the gate has no memory left");
+            return DB_CUT;
+        }
     }
     sp_span version = db_session_server_status(session, SP_SPAN_LIT("server_version"));
     uint64_t major = 0;
@@ -230,9 +233,9 @@ db_verdict db_judge_ready(db_session *session, db_refusal *refusal)
     return DB_PASS;
 }
 
-void db_judge_status(db_session *session, sp_span name, sp_span value)
+bool db_judge_status(db_session *session, sp_span name, sp_span value)
 {
-    db_settings_report(&db_session_judge(session)->reported, name, value);
+    return !sp_failed(db_settings_report(&db_session_judge(session)->reported, name, value));
 }
 
 void db_judge_greet(const db_session *session, sp_buf *out)
@@ -565,6 +568,7 @@ void db_judge_gone(db_session *session)
     db_estimate_gone(session);
     db_pending_reset(&judge->pending);
     db_names_done(&judge->names);
+    db_reported_done(&judge->reported);
     db_ends_done(judge);
     db_catalogue_unref(judge->catalogue);
     sp_free(judge->temps);

@@ -121,8 +121,8 @@ db_verdict db_judge_connect(db_session *session, db_refusal *refusal);
 /* Once the server is ready: what it said of itself is in db_session_server_status(). DB_PASS or
  * DB_CUT. */
 db_verdict db_judge_ready(db_session *session, db_refusal *refusal);
-/* A parameter that the server reports, at any time. */
-void db_judge_status(db_session *session, sp_span name, sp_span value);
+/* A parameter that the server reports, at any time. False: there is no memory to know it. */
+SP_MUST bool db_judge_status(db_session *session, sp_span name, sp_span value);
 /* What the client is told beforehand: NoticeResponses, between the log-in and its end. */
 void db_judge_greet(const db_session *session, sp_buf *out);
 /* The epoch moved or the policy changed: DB_PASS or DB_CUT. Also forgets cached decisions. */

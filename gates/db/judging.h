@@ -291,8 +291,8 @@ typedef struct {
     uint64_t look_us;
     db_session *session;
     sp_recorder_wait wait;
-    char hint[360]; /* what the asker is told of the waiting */
-    db_refusal refusal;
+    char *hint;          /* what the asker is told of the waiting; NULL = nothing */
+    db_refusal *refusal; /* DB_PENDING_REFUSED; NULL = there is no memory left for it */
 } db_pending;
 
 /* A statement that wants to run. */
@@ -367,14 +367,12 @@ typedef struct {
 } db_settings;
 /* Of these, what the server reports of a session whenever it changes. */
 typedef struct {
-    struct {
-        uint8_t len;
-        uint8_t value[DB_SETTING_BYTES];
-    } items[DB_REPORTED];
+    char *items[DB_REPORTED]; /* NULL = not known */
 } db_reported;
 extern const char *const db_settings_reported[DB_REPORTED];
-/* It reports one; others are passed over. */
-void db_settings_report(db_reported *all, sp_span name, sp_span value);
+/* It reports one; others are passed over. SP_ENOMEM: that one is not known any more. */
+SP_MUST sp_err db_settings_report(db_reported *all, sp_span name, sp_span value);
+void db_reported_done(db_reported *all);
 /* As they were reported last. */
 void db_settings_are_now(db_settings *all, const db_reported *now);
 /* A row of the answer to SHOW ALL, which knows of what the server has not reported yet. now: of the

@@ -134,7 +134,7 @@ void db_count_unref(db_count *count)
     }
 }
 
-static db_named **bucket_of(db_names *names, db_named_kind kind, sp_span name)
+static db_named **bucket_of(const db_names *names, db_named_kind kind, sp_span name)
 {
     return &names->buckets[kind][sp_span_hash(name, 0) % DB_NAMED_BUCKETS];
 }
@@ -175,6 +175,9 @@ sp_err db_names_add(db_names *names, db_named_kind kind, sp_span name, db_text *
         return sp_fail(SP_ELIMIT);
     }
     TRY(has_room(names, more));
+    if (names->buckets == NULL) {
+        TRY(sp_alloc(DB_NAMED_KIND_COUNT, sizeof(*names->buckets), &names->buckets));
+    }
     TRY(sp_alloc(1, sizeof(*named), &named));
     named->kind = kind;
     named->text = text == NULL ? NULL : db_text_ref(text);
@@ -203,8 +206,9 @@ sp_err db_named_bind(db_names *names, db_named *named, db_values *values)
 db_named *db_names_find(const db_names *names, db_named_kind kind, sp_span name,
                         const db_named *after)
 {
-    db_named *at = after != NULL ? after->same
-                                 : names->buckets[kind][sp_span_hash(name, 0) % DB_NAMED_BUCKETS];
+    db_named *at = after != NULL            ? after->same
+                   : names->buckets == NULL ? NULL
+                                            : *bucket_of(names, kind, name);
     while (at != NULL && !sp_span_eq(name, (sp_span){at->name, at->name_len})) {
         at = at->same;
     }
@@ -481,4 +485,6 @@ void db_names_done(db_names *names)
             db_names_remove(names, names->first[kind]);
         }
     }
+    sp_free(names->buckets);
+    names->buckets = NULL;
 }

@@ -107,8 +107,8 @@ struct db_named {
 };
 
 typedef struct {
-    db_named *first[DB_NAMED_KIND_COUNT]; /* the newest */
-    db_named *buckets[DB_NAMED_KIND_COUNT][DB_NAMED_BUCKETS];
+    db_named *first[DB_NAMED_KIND_COUNT];   /* the newest */
+    db_named *(*buckets)[DB_NAMED_BUCKETS]; /* by kind; NULL = there never was a name */
     db_session *session;
     uint32_t count;
     size_t bytes; /* of these, of their texts, each once, and of values */

@@ -45,6 +45,8 @@ void db_pending_reset(db_pending *pending)
     if (pending->state == DB_PENDING_DISK) {
         sp_recorder_forget(&pending->wait);
     }
+    sp_free(pending->hint);
+    sp_free(pending->refusal);
     *pending = (db_pending){.state = DB_PENDING_NONE};
 }
 
@@ -58,11 +60,16 @@ static void fail_with(db_session *session, const char *sqlstate, sp_reason reaso
                       const char *message, const char *hint, sp_span detail)
 {
     db_pending *pending = &db_session_judge(session)->pending;
-    db_refuse(&pending->refusal, sqlstate, reason, "%s", message);
-    snprintf(pending->refusal.hint, sizeof(pending->refusal.hint), "%s", hint);
-    SP_IGNORE(sp_fit(pending->refusal.detail, sizeof(pending->refusal.detail),
-                     detail)); /* SP_DB_WHY_MAX_BYTES */
+    db_refusal *refusal = pending->refusal;
+    pending->begun = true;
     pending->state = DB_PENDING_REFUSED;
+    if (refusal != NULL || !sp_failed(sp_alloc(1, sizeof(*refusal), &refusal))) {
+        db_refuse(refusal, sqlstate, reason, "%s", message);
+        snprintf(refusal->hint, sizeof(refusal->hint), "%s", hint);
+        SP_IGNORE(
+            sp_fit(refusal->detail, sizeof(refusal->detail), detail)); /* SP_DB_WHY_MAX_BYTES */
+        pending->refusal = refusal;
+    }
     db_session_resume(session);
 }
 
@@ -146,13 +153,13 @@ void db_pending_held(db_session *session, bool good)
         db_pending_fail(session, "57014", SP_REASON_APPROVAL,
                         "canceling statement due to user request", "");
     } else if (!good && is_clocks) {
-        db_pending_fail(session, session->hold_state, SP_REASON_UNAVAILABLE, session->hold_why,
+        db_pending_fail(session, session->hold_state, SP_REASON_UNAVAILABLE, db_hold_why(session),
                         "Nobody was asked.");
     } else if (!good) {
         char text[240];
         snprintf(text, sizeof(text),
                  "what this statement destroys could not be held while it is kept: %s",
-                 session->hold_why);
+                 db_hold_why(session));
         db_pending_fail(session, session->hold_state, SP_REASON_UNAVAILABLE, text,
                         "Others may be changing it: try again when they have ended.");
     } else {
@@ -332,6 +339,17 @@ static bool is_agreed(const db_session *session, const sp_decision *decision)
            sp_agreed_covers(&pending->asked, &session->snapshot->policy, decision);
 }
 
+static db_verdict refused(db_pending *pending, db_refusal *refusal)
+{
+    if (pending->refusal != NULL) {
+        *refusal = *pending->refusal;
+    } else {
+        db_refuse(refusal, "53200", SP_REASON_LIMIT, "the gate has no memory left");
+    }
+    db_pending_reset(pending);
+    return DB_REFUSE;
+}
+
 db_verdict db_pending_step(db_session *session, const db_run_ask *run, db_refusal *refusal)
 {
     db_pending *pending = &db_session_judge(session)->pending;
@@ -349,9 +367,7 @@ db_verdict db_pending_step(db_session *session, const db_run_ask *run, db_refusa
         begin(pending, &hash);
     }
     if (pending->state == DB_PENDING_REFUSED) {
-        *refusal = pending->refusal;
-        db_pending_reset(pending);
-        return DB_REFUSE;
+        return refused(pending, refusal);
     }
     if (pending->state != DB_PENDING_NONE) {
         return DB_WAIT;

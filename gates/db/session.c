@@ -220,6 +220,7 @@ static void free_now(sp_deferred *deferred)
     free_login(session);
     sp_buf_done(&session->front_carry);
     sp_buf_done(&session->back_carry);
+    sp_free(session->hold_why);
     sp_gate_snapshot_unref(session->snapshot);
     sp_free(session);
 }

@@ -53,12 +53,21 @@ static void put(db_settings *all, size_t at, sp_span value)
     all->items[at].len = (uint8_t)len;
 }
 
-void db_settings_report(db_reported *all, sp_span name, sp_span value)
+sp_err db_settings_report(db_reported *all, sp_span name, sp_span value)
 {
     size_t at = sp_span_which(name, db_settings_reported, DB_REPORTED);
-    if (at < DB_REPORTED && value.len <= DB_SETTING_BYTES) {
-        sp_copy(all->items[at].value, value.ptr, value.len);
-        all->items[at].len = (uint8_t)value.len;
+    if (at == DB_REPORTED || value.len > DB_SETTING_BYTES) {
+        return sp_ok();
+    }
+    sp_free(all->items[at]);
+    all->items[at] = NULL;
+    return sp_strdup(value, &all->items[at]);
+}
+
+void db_reported_done(db_reported *all)
+{
+    for (size_t i = 0; i < DB_REPORTED; i++) {
+        sp_free(all->items[i]);
     }
 }
 
@@ -66,8 +75,8 @@ void db_settings_are_now(db_settings *all, const db_reported *now)
 {
     for (size_t i = 0; i < DB_REPORTED; i++) {
         size_t at = sp_span_which(sp_span_cstr(db_settings_reported[i]), names, DB_SETTINGS);
-        if (now->items[i].len > 0) {
-            put(all, at, (sp_span){now->items[i].value, now->items[i].len});
+        if (now->items[i] != NULL && now->items[i][0] != '\0') {
+            put(all, at, sp_span_cstr(now->items[i]));
         }
     }
 }
@@ -89,7 +98,7 @@ void db_settings_take(db_settings *all, db_reported *now, sp_span body)
         put(all, at, value);
     }
     if (now != NULL) {
-        db_settings_report(now, name, value);
+        SP_IGNORE(db_settings_report(now, name, value)); /* it is taken from here, then */
     }
 }
 

@@ -166,7 +166,7 @@ db_verdict db_temps_sure(db_session *session, const sp_sql_judgement *judgement,
     case DB_ASKED_TOLD:
         return DB_PASS;
     case DB_ASKED_FAILED:
-        db_refuse(refusal, session->hold_state, SP_REASON_UNAVAILABLE, "%s", session->hold_why);
+        db_refuse(refusal, session->hold_state, SP_REASON_UNAVAILABLE, "%s", db_hold_why(session));
         return DB_REFUSE;
     case DB_ASKED_NOT:
         break;
@@ -219,9 +219,8 @@ void db_temps_told(db_session *session, bool good)
         return;
     }
     if (judge->asked == DB_ASKED_CANCELLED && good) {
-        SP_IGNORE(sp_fit(session->hold_state, sizeof(session->hold_state), SP_SPAN_LIT("57014")));
-        SP_IGNORE(sp_fit(session->hold_why, sizeof(session->hold_why),
-                         SP_SPAN_LIT("canceling statement due to user request"))); /* both fit */
+        db_hold_say(session, SP_SPAN_LIT("57014"),
+                    SP_SPAN_LIT("canceling statement due to user request"));
     }
     if (good && is_idle(session)) {
         judge->idle_names = judge->names.numbers;

@@ -11,10 +11,25 @@ import pytest
 from dbgatelib import office_of, orders_documents
 from memorylib import anonymous_bytes
 from officelib import SANITIZED, descendants, wait_for
-from pgraw import SYNC, Closed, bind, closes, error_of, execute, parse, query
+from pgraw import SYNC, Closed, bind, closes, describe, error_of, execute, parse, query
+from test_db_ask import answer, waiting
+from test_db_ask_values import INT4, bound, typed
 
 # A row under a limit is looked at, and so has to be there as a whole.
-DOCUMENTS = orders_documents(["greedy", "other"], """\
+DOCUMENTS = orders_documents(["greedy", "other", "careful"], """\
+kind: Rule
+name: others agree to what the careful read
+who: { roles: [careful] }
+to: { resources: [orders-db] }
+may: [read]
+ask: { approved_by: 1, by: { roles: [other] }, expires: 10m }
+---
+kind: Rule
+name: they come in
+who: { roles: [careful] }
+to: { resources: [orders-db] }
+may: [connect]
+---
 kind: Rule
 name: all read
 who: { roles: [greedy, other] }
@@ -22,7 +37,7 @@ to: { resources: [orders-db] }
 may: [connect, read, export]
 with: { limit: { rows: 1000 } }
 """)
-gate = office_of(DOCUMENTS, (("gina", "greedy"), ("otto", "other")))
+gate = office_of(DOCUMENTS, (("gina", "greedy"), ("otto", "other"), ("carl", "careful")))
 MIB = 1 << 20
 MAY_HOLD = 256 * MIB  # who is alone
 BESIDE = 4 * 64 * MIB  # the one row that is worked with
@@ -57,26 +72,38 @@ def refused(gate):
             if "one person's may" in e.get("object", "")]
 
 
+def fills(raw, count):
+    """So many messages of which none asks for an answer, and their Sync a moment later."""
+    raw.send(*[describe("seven", "S")] * count)
+    time.sleep(0.5)
+    raw.send(SYNC)
+    assert [kind for kind, _ in raw.until("Z")].count("T") == count
+
+
 def test_rows_that_are_not_taken(gate):
     before, known = held(gate), len(refused(gate))
-    with connected(gate, "gina", 16) as raws:
+    with connected(gate, "gina", 16) as raws, connected(gate, "gina", 1) as (one,):
+        one.send(parse("SELECT 7", "seven"), SYNC)
+        one.until("Z")
         for raw in raws:
             raw.send(query(LARGE))
         wait_for("the server's last word", 60, lambda: gate.sql(
             "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'gina' AND state = 'active'") == [(0,)])
-        left = gate.sql("SELECT count(*) FROM pg_stat_activity WHERE application_name = 'gina'")[0][0]
-        assert 1 <= left < 8, left
+        left = gate.sql("SELECT count(*) FROM pg_stat_activity WHERE application_name = 'gina'")[0][0]  # and the one
+        assert 1 <= left - 1 < 8, left
         assert held(gate) - before < MAY_HOLD + BESIDE
         others_notice_nothing(gate)
-        with connected(gate, "gina", 1) as (one,):
-            one.send(*[query("SELECT 7")] * 500)  # they wait for each other, and all are answered
-            assert sum(SEVEN in one.until("Z") for _ in range(500)) == 500
-            text = query(f"SELECT '{'y' * 900000}'")
-            one.send(text[:200000])
-            time.sleep(0.2)
-            one.send(text[200000:])
-            assert error_of(one.until("Z"))["C"] == "53200"
-            assert SEVEN in one.ask("SELECT 7")
+        one.send(*[query("SELECT 7")] * 500)  # they wait for each other, and all are answered
+        assert sum(SEVEN in one.until("Z") for _ in range(500)) == 500
+        for count in (63, 64, 65):  # about as many as a connection may always have under way
+            fills(one, count)
+        text = query(f"SELECT '{'y' * 900000}'")
+        one.send(text[:200000])
+        time.sleep(0.2)
+        one.send(text[200000:])
+        assert error_of(one.until("Z"))["C"] == "53200"
+        assert SEVEN in one.ask("SELECT 7")
+        left -= 1  # of the others
         ends = []
         for raw in raws:
             with contextlib.suppress(Closed):
@@ -109,6 +136,22 @@ def test_prepared_statements_of_many_connections(gate):
         raws[0].until("Z")
         raws[-1].send(parse(text), bind(), execute(), SYNC)
         assert [kind for kind, _ in raws[-1].until("Z")] == ["1", "2", "D", "C", "Z"]
+
+
+def test_what_is_counted_is_taken_back_as_it_was(gate):
+    """Values of a cursor, with their types, are kept as long as it: were more taken back than counted, nobody would have room."""
+    with connected(gate, "carl", 1) as (carl,):
+        for _ in range(3):
+            carl.ask("BEGIN")
+            carl.send(typed("DECLARE c CURSOR FOR SELECT note FROM orders WHERE id = $1", INT4), bound(b"1"), execute(), SYNC)
+            answer(gate, wait_for("the question", 10, lambda: waiting(gate, "otto"))[0], "approve", who="otto")
+            assert [kind for kind, _ in carl.until("Z") if kind != "N"] == ["1", "2", "C", "Z"]
+            assert carl.ask("COMMIT")[0] == ("C", b"COMMIT\0")
+            carl.send(closes("P"), closes("S"), SYNC)
+            assert [kind for kind, _ in carl.until("Z")] == ["3", "3", "Z"]
+            carl.send(parse("SELECT 7", "s"), bind("", "s"), execute(), closes("S", "s"), SYNC)
+            assert [kind for kind, _ in carl.until("Z")] == ["1", "2", "D", "C", "3", "Z"]
+        others_notice_nothing(gate)
 
 
 def test_of_words_without_an_end_the_beginning_comes(gate):

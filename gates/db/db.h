@@ -29,9 +29,10 @@
 enum {
     DB_UNKNOWN_MAX = 512, /* connections before log-in, a worker: the oldest gives way */
     DB_LOGIN_US = 15000000,
-    DB_REVOKED_US = 50000, /* for the last words of one that may not go on */
-    DB_CROWDED_US = 5000,  /* how long statements wait for room in the event ring */
-    DB_FLIGHTS_MAX = 2048, /* messages of one client that wait for answers */
+    DB_REVOKED_US = 50000,      /* for the last words of one that may not go on */
+    DB_LAST_WORDS_US = 2000000, /* of any other */
+    DB_CROWDED_US = 5000,       /* how long statements wait for room in the event ring */
+    DB_FLIGHTS_MAX = 2048,      /* messages of one client that wait for answers */
     DB_END_POINT_MAX_BYTES = 64,
     DB_NAME_BYTES = 64 /* with NUL */
 };
@@ -161,6 +162,7 @@ struct db_session {
     bool has_begun;   /* likewise */
     bool is_unsynced; /* messages of the extended protocol came, and no Sync or Query behind them:
                          the server may be in a transaction that no ReadyForQuery told of */
+    bool is_asked;    /* for their answers, of all of them */
     bool waits;       /* for db_session_resume() */
     bool drains;      /* until all that is under way was answered */
     bool resumed;
@@ -260,9 +262,11 @@ void db_session_kill(uint64_t connection, sp_span reason);
 uint32_t db_session_ask_place(db_session *session, sp_link_reply on_reply);
 
 /* ---- leave.c ---- */
-/* An ErrorResponse FATAL, a record of it, and the end; what runs is cancelled. Where it may not go
- * on (is_revoked), the server is read until all was answered. */
+/* An ErrorResponse FATAL, a record of it, and the end; what runs is cancelled, and the server is
+ * read until all was answered. */
 void db_session_fail(db_session *session, const db_refusal *refusal);
+/* The same where the server has failed, or its answers cannot be followed: it is left at once. */
+void db_session_break(db_session *session, const db_refusal *refusal);
 /* The same in parts: the client hears why, and it is recorded; */
 void db_session_tell_failure(db_session *session, const db_refusal *refusal);
 /* what runs is cancelled, and counts as far as it was done; */

@@ -53,6 +53,7 @@ sp_err db_flights_add(db_session *session, const db_flight *flight)
     *at(flights, flights->count) = *flight;
     flights->count++;
     flights->ready_count += comes_to_ready(flight) ? 1 : 0;
+    session->is_asked = false;
     db_place_enter(&db_here.busy, &session->busy, session);
     count_busy();
     return sp_ok();

@@ -8,7 +8,8 @@
  *     in a pipeline         the same, in the transaction that the server holds until Sync
  *     a Query by itself     BEGIN and the locks; the statement; COMMIT, or ROLLBACK when it failed.
  *                           The client sees his statement and nothing of what is around it;
- *                           where the end itself fails (a timeout met it), ROLLBACK again
+ *                           where the end itself fails (a timeout met it), ROLLBACK again; and
+ *                           ROLLBACK for who was cut, or went, before its answer came
  *
  * While people think no clock of the server's runs, or what they agreed to would find its time used
  * up, or its session ended as idle. statement_timeout counts from the first message of a pipeline
@@ -472,6 +473,20 @@ static bool end_ours(db_session *session, bool stays)
     return !sp_failed(db_stream_send(&session->back->stream, sp_buf_borrow(&out)));
 }
 
+/* Who may not go on by the word of now, or has been cut or gone before the answer came: nothing is
+ * committed for him by us. */
+static bool may_stay(db_session *session)
+{
+    static db_refusal refusal;
+    if (!session->left && !session->is_revoked &&
+        sp_live_epoch(&db_here.office.live) != db_here.epoch &&
+        !db_session_may_go_on(session, &refusal)) {
+        db_session_tell_failure(session, &refusal);
+        db_session_cut(session);
+    }
+    return !session->is_revoked && !session->given_up;
+}
+
 bool db_hold_end(db_session *session, const sp_pg_msg *msg)
 {
     uint8_t status = 0;
@@ -483,7 +498,13 @@ bool db_hold_end(db_session *session, const sp_pg_msg *msg)
         session->hold = DB_HOLD_NONE;
         return false;
     }
-    return end_ours(session, status == 'T' && !session->back_mutes);
+    bool stays = status == 'T' && !session->back_mutes;
+    if (stays && !may_stay(session)) {
+        stays = false;
+        SP_IGNORE(sp_fit(session->sqlstate, sizeof(session->sqlstate),
+                         SP_SPAN_LIT("57014"))); /* it fits: its end is that of what is cancelled */
+    }
+    return end_ours(session, stays);
 }
 
 bool db_hold_is_blind(const db_session *session)

@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0
- * How a session ends while its server runs: a client that is gone, one that may not go on, a server
- * that failed. What runs is cancelled, or has a while, and is read to its end: it counts.
- * OWNS nothing. PROCESS db gate workers. TRUST none. SPEC docs/DATABASE.md "When a client is gone".
+ * How a session ends while its server runs: a client that is gone, one that may not go on or made
+ * an error, a server that failed. What runs is cancelled, or has a while, and is read to its end:
+ * it counts, whoever ended the session and by what. Only a server whose answers cannot be followed
+ * is left at once. OWNS nothing. PROCESS db gate workers. TRUST none. SPEC docs/DATABASE.md "When a
+ * client is gone".
  */
 #include "gates/db/db.h"
 
@@ -60,7 +62,7 @@ void db_session_tell_failure(db_session *session, const db_refusal *refusal)
     if (session->live_id != 0 || db_stranger_refused(session, refusal->reason, &reference)) {
         record_failure(session, refusal);
     }
-    if (db_stream_is_open(&session->front) && !session->mid_message) {
+    if (db_stream_is_open(&session->front) && !session->mid_message && !session->left) {
         auto_buf sp_buf out = sp_buf_make(4096);
         db_refusal said = *refusal;
         said.reference = reference;
@@ -131,13 +133,15 @@ static void give_up(db_session *session)
 }
 
 /* What it did counts, whoever is there to hear of it: we read on until all is answered. */
-static bool read_on(db_session *session)
+static void read_on(db_session *session)
 {
     session->left = true;
     session->waits = false;
     db_judge_left(session);
     bool is_torn = session->front_left > 0 && !session->front_drops;
-    return is_torn || !sp_failed(ask_for_the_end(session));
+    if (!is_torn && sp_failed(ask_for_the_end(session))) {
+        session->back->stream.readable = true; /* its last words say why */
+    }
 }
 
 void db_session_leave(db_session *session)
@@ -149,12 +153,8 @@ void db_session_leave(db_session *session)
         db_session_drop(session);
         return;
     }
-    bool reads_on = read_on(session);
+    read_on(session);
     db_session_close_front(session);
-    if (!reads_on) {
-        db_session_drop(session);
-        return;
-    }
     if (!lets_it_run(session)) {
         give_up(session);
     } else if (session->leave_by_us == 0) {
@@ -163,18 +163,19 @@ void db_session_leave(db_session *session)
     sp_loop_defer(db_here.loop, &session->again); /* what waited for the client is there already */
 }
 
-/* Its client may not go on, and has heard why. What runs is cancelled; what had been done by then
- * counts. */
+/* Its client has heard why it ends. What runs is cancelled; what had been done by then counts. */
 void db_session_cut(db_session *session)
 {
+    uint64_t time_us = session->is_revoked ? DB_REVOKED_US : DB_LAST_WORDS_US;
     if (session->at != DB_AT_OPEN || session->back_gone || session->flights.count == 0) {
         db_session_leave_server(session);
         return;
     }
-    if (!session->left && (!read_on(session) ||
-                           sp_failed(sp_timer_set(db_here.loop, &session->timer, DB_REVOKED_US)))) {
-        db_session_leave_server(session);
-        return;
+    if (!session->left) {
+        read_on(session);
+        if (sp_failed(sp_timer_set(db_here.loop, &session->timer, time_us))) {
+            db_session_close_front(session);
+        }
     }
     if (!session->given_up) {
         give_up(session);
@@ -187,13 +188,18 @@ void db_session_fail(db_session *session, const db_refusal *refusal)
     if (session->at == DB_AT_ENDING) {
         return;
     }
-    bool is_cut = session->is_revoked && session->left;
-    if (!is_cut) {
-        db_session_tell_failure(session, refusal);
-    }
-    if (session->is_revoked && !is_cut) {
-        db_session_cut(session);
+    db_session_tell_failure(session, refusal);
+    if (session->left) {
+        db_session_leave_server(session); /* it cannot be read on */
     } else {
+        db_session_cut(session);
+    }
+}
+
+void db_session_break(db_session *session, const db_refusal *refusal)
+{
+    if (session->at != DB_AT_ENDING) {
+        db_session_tell_failure(session, refusal);
         db_session_leave_server(session);
     }
 }
@@ -206,6 +212,9 @@ void db_session_go_on_leaving(db_session *session)
     if (session->flights.count == 0) {
         db_session_leave_server(session);
         return;
+    }
+    if (!session->is_revoked && !db_stream_is_stuck(&session->front)) {
+        db_session_close_front(session); /* it had its last words */
     }
     if (is_torn && !session->is_finished && !db_stream_is_stuck(&session->back->stream)) {
         session->is_finished = true;
@@ -261,6 +270,8 @@ void db_session_tick(void)
             db_subject_active(session, now_us); /* it runs long, or copies */
         } else if (session->at == DB_AT_OPEN && now_us >= session->leave_by_us) {
             out_of_time(session);
+        } else if (session->at == DB_AT_OPEN && session->given_up) {
+            db_back_cancel(session->back); /* the last one may have come before what it was for */
         }
     }
 }

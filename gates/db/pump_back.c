@@ -46,16 +46,32 @@ static const uint16_t kinds[256] = {
     ['t'] = KNOWN,
 };
 
+/* Nothing that the server says from here on can be followed. */
 static void out_of_step(db_session *session, const char *what)
 {
     db_refusal refusal;
     db_refuse(&refusal, "08P01", SP_REASON_UNPARSED, "%s", what);
-    db_session_fail(session, &refusal);
+    db_session_break(session, &refusal);
 }
 
 static void bad_answer(db_session *session)
 {
     out_of_step(session, "the database server's answer does not fit to what was asked");
+}
+
+/* It can be, without a client. */
+static void cut_short(db_session *session, const char *what)
+{
+    db_refusal refusal;
+    db_refuse(&refusal, "08P01", SP_REASON_LIMIT, "%s", what);
+    db_session_fail(session, &refusal);
+}
+
+/* Rows that nobody gets are not looked into. */
+static bool is_watched(const db_session *session, uint8_t type)
+{
+    bool is_row = type == 'D' || type == 'd';
+    return (session->watch & kinds[type]) != 0 && !(is_row && session->left);
 }
 
 /* ---- one message ---- */
@@ -111,6 +127,9 @@ static bool comes_to_ready(const db_session *session)
  */
 static step mute(db_session *session, db_run *run, const db_refusal *refusal)
 {
+    if (!is_undone(session) && session->left) {
+        return TOOK; /* nobody takes it for undone */
+    }
     if (!is_undone(session)) {
         db_session_fail(session, refusal);
         return STOP;
@@ -147,7 +166,7 @@ static step watched(db_session *session, db_run *run, const sp_pg_msg *msg, sp_s
         return TOOK;
     case DB_REPLACE:
         if (sp_failed(sp_buf_error(&instead))) {
-            out_of_step(session, "the gate has no memory left for this result");
+            cut_short(session, "the gate has no memory left for this result");
             return STOP;
         }
         count_words(session, msg->type, instead.len);
@@ -171,7 +190,7 @@ static bool is_large(db_session *session, const sp_pg_msg *msg)
 {
     bool is_row = msg->type == 'D' || msg->type == 'd';
     bool counts = is_row || msg->type == 'E' || msg->type == 'N';
-    const db_flight *head = counts ? db_flights_head(session) : NULL;
+    const db_flight *head = counts && !session->left ? db_flights_head(session) : NULL;
     return head != NULL && (head->flags & DB_FLIGHT_LARGE) == 0 &&
            ((is_row && session->rows >= session->large_rows) ||
             session->bytes_out + msg->body_len + SP_PG_HEAD_BYTES > session->large_bytes);
@@ -240,13 +259,12 @@ static void tell_waiting(db_session *session, const sp_pg_msg *msg)
               "the database server ended this connection while the statement waited: %.*s",
               (int)(error.message.len < 150 ? error.message.len : 150),
               error.message.len > 0 ? (const char *)error.message.ptr : "");
-    db_session_fail(session, &refusal);
+    db_session_break(session, &refusal);
 }
 
 /* whole: the message, or as much of it as is there when nobody needs more. */
 static step message(db_session *session, db_run *run, const sp_pg_msg *msg, sp_span whole)
 {
-    uint16_t kind = kinds[msg->type];
     bool fits = true;
     if (ends_waiting(session, msg)) {
         if (sp_failed(
@@ -278,7 +296,7 @@ static step message(db_session *session, db_run *run, const sp_pg_msg *msg, sp_s
         db_run_put(run, sp_span_of(poison->error, poison->len));
     } else if (is_muted(session, msg->type)) {
         session->back_drops = true;
-    } else if ((session->watch & kind) != 0 || is_large(session, msg)) {
+    } else if (is_watched(session, msg->type) || is_large(session, msg)) {
         step did = watched(session, run, msg, whole);
         if (did != TOOK) {
             return did;
@@ -355,9 +373,9 @@ static step one(db_session *session, db_run *run, sp_span rest, size_t *ret_used
     if ((head.type == 'E' || head.type == 'N') && size > LONG_WORDS_BYTES) {
         return long_words(session, run, &head, rest, ret_used);
     }
-    bool needed = (kind & WHOLE) != 0 || (session->watch & kind) != 0 || is_asked_by_us(session);
+    bool needed = (kind & WHOLE) != 0 || is_watched(session, head.type) || is_asked_by_us(session);
     if (needed && head.body_len > DB_BACK_MAX_BYTES) {
-        out_of_step(session, "a row is longer than the gate can look into");
+        cut_short(session, "a row is longer than the gate can look into");
         return STOP;
     }
     if (needed && rest.len < size) {
@@ -384,12 +402,12 @@ static step one(db_session *session, db_run *run, sp_span rest, size_t *ret_used
 static size_t rows(db_session *session, db_run *run, sp_span rest)
 {
     size_t used = 0;
-    if (session->back_mutes || (session->watch & DB_WATCH_DATA_ROW) != 0 || rest.ptr[0] != 'D' ||
+    if (session->back_mutes || is_watched(session, 'D') || rest.ptr[0] != 'D' ||
         !db_answers_head_is(session, 'Q', 'E') ||
         (db_flights_head(session)->flags & DB_FLIGHT_OURS) != 0) {
         return 0;
     }
-    bool may_be_large = (db_flights_head(session)->flags & DB_FLIGHT_LARGE) != 0;
+    bool may_be_large = session->left || (db_flights_head(session)->flags & DB_FLIGHT_LARGE) != 0;
     uint64_t rows_max = may_be_large ? UINT64_MAX : session->large_rows;
     uint64_t bytes_max = may_be_large ? UINT64_MAX : session->large_bytes;
     uint64_t left = bytes_max > session->bytes_out ? bytes_max - session->bytes_out : 0;
@@ -428,6 +446,10 @@ static size_t take(db_session *session, sp_span in)
             session->back_left > 0 ? more_of_it(session, &run, rest) : rows(session, &run, rest);
         if (more == 0) {
             step did = one(session, &run, rest, &more);
+            if (did == STOP && session->left) { /* it is taken again, for nobody */
+                session->back_left = 0;
+                session->back_resumed = true;
+            }
             if (did != TOOK) {
                 break;
             }
@@ -469,14 +491,14 @@ static void take_bytes(db_session *session, sp_span bytes)
 static void server_gone(db_session *session)
 {
     session->back_gone = true;
-    if (session->fatal_passed || session->front_ended) {
+    if (session->fatal_passed || session->front_ended || session->left) {
         db_session_end(session);
         return;
     }
     db_refusal refusal;
     db_refuse(&refusal, "08006", SP_REASON_UNAVAILABLE,
               "the database server closed the connection");
-    db_session_fail(session, &refusal);
+    db_session_break(session, &refusal);
 }
 
 void db_pump_back(db_session *session)

@@ -20,11 +20,28 @@ enum {
 
 typedef enum { TOOK, MORE, STOP } step;
 
-static void out_of_step(db_session *session, const char *what)
+static const char no_memory[] = "the gate has no memory left for this statement";
+
+static void send_run(db_session *session, db_run *run)
+{
+    if (sp_failed(db_run_send(run, &session->back->stream))) {
+        session->back->stream.readable = true; /* its last words say why */
+    }
+}
+
+/* What was judged before has gone first, as it would at a server. */
+static step end_by(db_session *session, db_run *run, const db_refusal *refusal)
+{
+    send_run(session, run);
+    db_session_fail(session, refusal);
+    return STOP;
+}
+
+static step out_of_step(db_session *session, db_run *run, const char *what)
 {
     db_refusal refusal;
     db_refuse(&refusal, "08P01", SP_REASON_UNPARSED, "%s", what);
-    db_session_fail(session, &refusal);
+    return end_by(session, run, &refusal);
 }
 
 /* ---- a Query in a pipeline ---- */
@@ -106,9 +123,10 @@ static sp_err refuse(db_session *session, db_run *run, uint8_t type, const db_re
 
 /* Behind a Query or Sync they come by themselves; and what the server has to say of a time that was
  * over just then it says at the next message: not at one that has no answer. */
-static void ask_for_answers(const db_session *session, db_run *run)
+static void ask_for_answers(db_session *session, db_run *run)
 {
     if (session->is_unsynced) {
+        session->is_asked = true;
         auto_buf sp_buf flush = sp_buf_make(16);
         sp_pg_empty_write(&flush, 'H');
         db_run_put(run, sp_buf_borrow(&flush));
@@ -150,8 +168,7 @@ static step judged(db_session *session, db_run *run, const sp_pg_msg *msg, sp_sp
             err = refuse(session, run, msg->type, &refusal);
             break;
         }
-        db_session_fail(session, &refusal); /* of a COPY under way there is no milder no */
-        return STOP;
+        return end_by(session, run, &refusal); /* of a COPY under way there is no milder no */
     case DB_WAIT:
         session->waits = true;
         if (session->drains) {
@@ -159,12 +176,10 @@ static step judged(db_session *session, db_run *run, const sp_pg_msg *msg, sp_sp
         }
         return STOP;
     case DB_CUT:
-        db_session_fail(session, &refusal);
-        return STOP;
+        return end_by(session, run, &refusal);
     }
     if (sp_failed(err)) {
-        out_of_step(session, "the gate has no memory left for this statement");
-        return STOP;
+        return out_of_step(session, run, no_memory);
     }
     if (verdict != DB_REFUSE && session->hold == DB_HOLD_HELD) {
         session->hold = DB_HOLD_RUNNING;
@@ -193,8 +208,7 @@ static step refuse_unread(db_session *session, db_run *run, const sp_pg_head *he
 {
     db_judge_unjudged(session, refusal);
     if (sp_failed(refuse(session, run, head->type, refusal))) {
-        out_of_step(session, "the gate has no memory left for this statement");
-        return STOP;
+        return out_of_step(session, run, no_memory);
     }
     session->is_unsynced = head->type == 'P';
     return drop(session, head, rest, ret_used);
@@ -250,8 +264,7 @@ static step one_message(db_session *session, db_run *run, const sp_pg_head *head
         return too_long(session, run, head, rest, ret_used);
     }
     if (want == UINT32_MAX) {
-        out_of_step(session, "a message is longer than its kind may be");
-        return STOP;
+        return out_of_step(session, run, "a message is longer than its kind may be");
     }
     if (rest.len < SP_PG_HEAD_BYTES + (size_t)want) {
         return gather(session, run, head, rest, ret_used);
@@ -309,19 +322,17 @@ static bool waits_for_copy(db_session *session, db_run *run, sp_span rest)
     return !fits;
 }
 
-static bool belongs_here(db_session *session, const sp_pg_head *head)
+/* Why it does not belong there; NULL: it does. */
+static const char *not_here(const sp_pg_head *head)
 {
     uint8_t type = head->type;
     if (!sp_pg_is_front(type) || type == 'p') {
-        out_of_step(session, "a message came that does not belong there");
-        return false;
+        return "a message came that does not belong there";
     }
     /* where its body is left out, the server takes what follows for it */
-    if ((type == 'H' || type == 'S' || type == 'c') && head->body_len > 0) {
-        out_of_step(session, "a message came with a body that has none");
-        return false;
-    }
-    return true;
+    return (type == 'H' || type == 'S' || type == 'c') && head->body_len > 0
+               ? "a message came with a body that has none"
+               : NULL;
 }
 
 /* What a server in its COPY state makes of it, and what it skips after an error. */
@@ -330,8 +341,9 @@ static step message(db_session *session, db_run *run, const sp_pg_head *head, sp
 {
     uint8_t type = head->type;
     bool small = head->body_len <= SMALL_MAX_BYTES;
-    if (!belongs_here(session, head)) {
-        return STOP;
+    const char *error = not_here(head);
+    if (error != NULL) {
+        return out_of_step(session, run, error);
     }
     bool data = type == 'd' || type == 'c' || type == 'f';
     if (data && !session->copy_in) { /* the server would take no notice of it, or raise an error */
@@ -404,7 +416,6 @@ static step next(db_session *session, db_run *run, sp_span rest, size_t *ret_use
         return STOP;
     }
     if (is_full(session)) {
-        ask_for_answers(session, run); /* they make room */
         return STOP;
     }
     sp_pg_head head;
@@ -413,8 +424,7 @@ static step next(db_session *session, db_run *run, sp_span rest, size_t *ret_use
         return MORE;
     }
     if (sp_failed(err) || head.body_len > SP_PG_FRONT_BODY_MAX_BYTES) {
-        out_of_step(session, "a message has an impossible length");
-        return STOP;
+        return out_of_step(session, run, "a message has an impossible length");
     }
     return message(session, run, &head, rest, ret_used);
 }
@@ -441,8 +451,8 @@ static size_t take(db_session *session, sp_span in)
     if (used > 0 && session->at == DB_AT_OPEN && db_flights_is_alone(session)) {
         ask_for_answers(session, &run); /* nothing more is read before they come */
     }
-    if (session->at == DB_AT_OPEN && sp_failed(db_run_send(&run, &session->back->stream))) {
-        session->back->stream.readable = true; /* its last words say why */
+    if (session->at == DB_AT_OPEN) {
+        send_run(session, &run);
     }
     return used;
 }
@@ -468,8 +478,9 @@ static void take_bytes(db_session *session, sp_span bytes)
             sp_buf_span(carry, sp_span_slice(bytes, used, bytes.len));
         }
     }
-    if (sp_failed(sp_buf_error(carry)) && session->at == DB_AT_OPEN) {
-        out_of_step(session, "the gate has no memory left for this statement");
+    if (sp_failed(sp_buf_error(carry)) && session->at == DB_AT_OPEN && !session->left) {
+        db_run none = {.len = 0};
+        (void)out_of_step(session, &none, no_memory);
     }
 }
 
@@ -489,6 +500,17 @@ static bool may_read(db_session *session)
     return session->at == DB_AT_OPEN && !session->left && !session->front_ended &&
            session->back->cancel == NULL && !db_stream_is_stuck(&session->back->stream) &&
            !is_full(session) && (!session->waits || session->resumed) && !is_alone(session);
+}
+
+/* What is answered makes it, whether anything more of the client is here or not. */
+static void make_room(db_session *session)
+{
+    db_run run = {.len = 0};
+    session->full = true;
+    if (!session->is_asked) {
+        ask_for_answers(session, &run);
+        send_run(session, &run);
+    }
 }
 
 void db_pump_front(db_session *session)
@@ -521,7 +543,9 @@ void db_pump_front(db_session *session)
         }
         take_bytes(session, bytes);
     }
-    session->full = session->full || is_full(session);
+    if (session->at == DB_AT_OPEN && !session->left && is_full(session)) {
+        make_room(session);
+    }
 }
 
 /* ---- what is not read ---- */

@@ -16,7 +16,7 @@
 #define SESSION_OF(pointer, member)                                                                \
     ((db_session *)(void *)((char *)(pointer)-offsetof(db_session, member)))
 
-enum { LAST_WORDS_US = 2000000, IN_MAX_BYTES = 16 * 1024, SLOTS_MAX = 1 << 20 };
+enum { IN_MAX_BYTES = 16 * 1024, SLOTS_MAX = 1 << 20 };
 
 /* ---- making ---- */
 
@@ -265,7 +265,7 @@ void db_session_end(db_session *session)
     session->at = DB_AT_ENDING;
     bool waits = db_stream_is_open(&session->front) && !session->front.broken &&
                  (db_stream_is_stuck(&session->front) || session->is_revoked);
-    uint64_t time_us = session->is_revoked ? DB_REVOKED_US : LAST_WORDS_US;
+    uint64_t time_us = session->is_revoked ? DB_REVOKED_US : DB_LAST_WORDS_US;
     if (!waits || sp_failed(sp_timer_set(db_here.loop, &session->timer, time_us))) {
         db_session_drop(session);
     }

@@ -253,7 +253,7 @@ static void say_goodbye(void)
     for (uint32_t i = 0; i < db_here.session_cap; i++) {
         if (db_here.sessions[i] != NULL && db_here.sessions[i]->at < DB_AT_ENDING) {
             db_refuse(&refusal, "57P01", SP_REASON_UNAVAILABLE, "the gate is stopping");
-            db_session_fail(db_here.sessions[i], &refusal);
+            db_session_break(db_here.sessions[i], &refusal);
         }
     }
     for (uint32_t i = 0; i < db_here.session_cap; i++) {

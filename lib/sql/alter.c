@@ -76,11 +76,12 @@ sp_action action_of_renaming(const walker *w, const RangeVar *relation)
                                                                     : SP_ACTION_ALTER;
 }
 
-/* What guards a partition guards nothing that is done by its parent's name. */
-static void record_guarded(walker *w, const RangeVar *partition)
+/* What guards a partition guards nothing that is done by its parent's name; what guards the parent
+ * guards a partition no longer that is none any more. */
+static void record_guarded(walker *w, const RangeVar *partition, uint32_t by)
 {
     const sp_sql_relation *known = known_of(w, partition);
-    if (known != NULL && (known->flags & (SP_SQL_REL_GUARDED | SP_SQL_REL_RULES)) != 0) {
+    if (known != NULL && (known->flags & by) != 0) {
         record_relation(w, partition, SP_ACTION_ADMINISTER, 0);
     }
     w->statement->flags |= SP_SQL_IS_UNSURE; /* it may have got one */
@@ -139,7 +140,6 @@ static bool keeps_rows(AlterTableType command)
     case AT_ColumnDefault:
     case AT_DropNotNull:
     case AT_SetNotNull:
-    case AT_DropExpression:
     case AT_SetStatistics:
     case AT_SetOptions:
     case AT_ResetOptions:
@@ -223,6 +223,8 @@ static sp_action action_of_command(walker *w, const AlterTableStmt *alter,
                                                  : kind_asks(OBJECT_TABCONSTRAINT, KIND_DROP);
     case AT_AlterColumnType:
         return retype_keeps(w, alter, command) ? SP_ACTION_ALTER : SP_ACTION_DESTROY;
+    case AT_DropExpression: /* that it is computed is what policy knows it by */
+        return action_of_renaming(w, alter->relation);
     case AT_SetRelOptions:
     case AT_ResetRelOptions:
         return opens_view(command) ? SP_ACTION_ADMINISTER : SP_ACTION_ALTER;
@@ -286,11 +288,13 @@ void walk_alter_table(walker *w, const AlterTableStmt *alter)
         if (command->def != NULL && nodeTag(command->def) == T_PartitionCmd) {
             const PartitionCmd *partition = AS(PartitionCmd, command->def);
             record_relation(w, partition->name, action_of_renaming(w, partition->name), 0);
-            if (command->subtype == AT_AttachPartition && alter->objtype != OBJECT_INDEX) {
-                record_guarded(w, partition->name);
-            }
             bool joins = command->subtype == AT_AttachPartition;
             bool moves = joins && alter->objtype != OBJECT_INDEX;
+            if (moves) {
+                record_guarded(w, partition->name, SP_SQL_REL_GUARDED | SP_SQL_REL_RULES);
+            } else if (!joins) { /* row triggers go with the parent that they are of */
+                record_guarded(w, partition->name, SP_SQL_REL_TRIGGERS);
+            }
             record_family(w, partition->name, joins ? alter->relation : NULL,
                           moves ? SP_SQL_USE_MOVES : 0);
             walk(w, (const Node *)partition->bound);

@@ -238,11 +238,16 @@ static void check_names(masking *m, const List *names)
     }
 }
 
-static void check_name(masking *m, const char *name)
+static void check_name_that(masking *m, const char *name, const char *why)
 {
     if (name != NULL && masking_has(&m->names, text_of(name))) {
-        masking_refuse(m, "a masked column would be tested:", text_of(name));
+        masking_refuse(m, why, text_of(name));
     }
+}
+
+static void check_name(masking *m, const char *name)
+{
+    check_name_that(m, name, "a masked column would be tested:");
 }
 
 /* A foreign key that names no columns is on the primary key, whatever that is. ALTER CONSTRAINT
@@ -442,6 +447,10 @@ static void check(masking *m, const Node *node, standing how)
         if (AS(AlterTableCmd, node)->subtype == AT_SetNotNull ||
             AS(AlterTableCmd, node)->subtype == AT_AlterColumnType) {
             check_name(m, AS(AlterTableCmd, node)->name);
+        }
+        if (AS(AlterTableCmd, node)->subtype == AT_DropExpression) {
+            check_name_that(m, AS(AlterTableCmd, node)->name,
+                            "what is computed of a masked column would stay there as it is:");
         }
         check_children(m, node);
         break;

@@ -360,6 +360,16 @@ static void walk_sort(walker *w, const Node *node)
     walk(w, sort->node);
 }
 
+/* EXCLUDE (a WITH op): it runs for each row that comes. */
+static void walk_constraint(walker *w, const Node *node)
+{
+    const List *exclusions = AS(Constraint, node)->exclusions;
+    for (int i = 0; i < list_length(exclusions); i++) {
+        record_operator(w, AS(List, lsecond(AS(List, list_nth(exclusions, i)))));
+    }
+    walk_children(w, node);
+}
+
 typedef void node_handler(walker *w, const Node *node);
 
 static node_handler *handler_of(NodeTag tag)
@@ -399,6 +409,8 @@ static node_handler *handler_of(NodeTag tag)
         return walk_join;
     case T_TypeName:
         return walk_type;
+    case T_Constraint:
+        return walk_constraint;
     default:
         return NULL;
     }

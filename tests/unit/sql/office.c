@@ -46,8 +46,8 @@ static uint32_t add_table(sp_sql_catalogue *office, const char *schema, const ch
     return index;
 }
 
-/* What is more than its rows: row security, a row type that others have columns of, another
- * server's. */
+/* What is more than its rows: row security, row triggers, a row type that others have columns of,
+ * another server's. */
 static void add_marked(sp_sql_catalogue *office)
 {
     static const struct {
@@ -55,6 +55,7 @@ static void add_marked(sp_sql_catalogue *office)
         char kind;
         uint32_t flags;
     } all[] = {{"guarded", 'r', SP_SQL_REL_GUARDED},
+               {"watched", 'r', SP_SQL_REL_TRIGGERS},
                {"held", 'r', SP_SQL_REL_HELD},
                {"foreign_t", 'f', 0}};
     for (size_t i = 0; i < SP_COUNT(all); i++) {

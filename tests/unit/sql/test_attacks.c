@@ -131,6 +131,17 @@ static void test_watchers(void **state)
         {"ALTER TABLE orders ENABLE REPLICA RULE r", "administer orders"},
         {"ALTER TABLE orders ENABLE ALWAYS RULE r", "administer orders"},
         {"ALTER TABLE orders ENABLE RULE r", "administer orders"},
+        /* row triggers of the parent go from it; no others have gone */
+        {"ALTER TABLE parted DETACH PARTITION watched",
+         "administer watched; alter parted; alter watched; alter> watched"},
+        {"ALTER TABLE parted DETACH PARTITION watched FINALIZE",
+         "administer watched; alter parted; alter watched; alter> watched"},
+        {"ALTER TABLE parted DETACH PARTITION guarded CONCURRENTLY",
+         "alter parted; alter guarded; alter> guarded"},
+        /* an operator that runs unseen */
+        {"CREATE TABLE x (a int, EXCLUDE USING gist (a WITH OPERATOR(audit.=)))",
+         "destroy? database; alter schema x; execute? function audit.="},
+        {"ALTER TABLE orders ADD EXCLUDE USING gist (id WITH =, note WITH &&)", "alter orders"},
         /* as whose, past whose policies, and with which rows a view is used */
         {"ALTER VIEW v_names SET (security_invoker = false)", "administer v_names"},
         {"ALTER TABLE v_names RESET (security_barrier)", "administer v_names"},
@@ -787,6 +798,7 @@ static void test_tags(void **state)
         /* another name would be out of policy's sight */
         {"ALTER TABLE logs RENAME line TO text", "administer logs; alter>> logs"},
         {"ALTER TYPE logs RENAME ATTRIBUTE line TO text", "administer logs; alter>> logs"},
+        {"ALTER TABLE logs ALTER line DROP EXPRESSION", "administer logs"},
         {"ALTER TABLE logs_2024 RENAME TO x", "administer logs_2024; alter>> x"},
         {"ALTER TABLE logs_2024 SET SCHEMA audit", "administer logs_2024; alter>> audit.logs_2024"},
         {"ALTER TABLE logs_2024 INHERIT orders",

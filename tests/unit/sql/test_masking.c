@@ -214,6 +214,8 @@ static void test_refused_definitions(void **state)
         "ALTER DOMAIN public.phone_t SET NOT NULL",
         /* under another name nobody would know it */
         "ALTER TABLE customers RENAME COLUMN phone TO x",
+        "ALTER TABLE customers ALTER COLUMN phone DROP EXPRESSION",
+        "ALTER TABLE customers ALTER note TYPE varchar(9), ALTER phone DROP EXPRESSION IF EXISTS",
         "ALTER TABLE customers RENAME phone TO x; SELECT x || '' FROM customers",
         "ALTER VIEW v_customers RENAME COLUMN tel TO y",
         "ALTER TYPE person RENAME ATTRIBUTE phone TO x CASCADE; SELECT 1 FROM customers",

@@ -222,6 +222,7 @@ static sp_action action_of_command(walker *w, const AlterTableStmt *alter,
         return command->behavior == DROP_CASCADE ? SP_ACTION_DESTROY
                                                  : kind_asks(OBJECT_TABCONSTRAINT, KIND_DROP);
     case AT_AlterColumnType:
+        w->statement->flags |= SP_SQL_IS_UNSURE; /* what it is now may be new */
         return retype_keeps(w, alter, command) ? SP_ACTION_ALTER : SP_ACTION_DESTROY;
     case AT_DropExpression: /* that it is computed is what policy knows it by */
         return action_of_renaming(w, alter->relation);

@@ -277,14 +277,18 @@ static void check_renaming(masking *m, const RenameStmt *rename)
     check_children(m, (const Node *)rename);
 }
 
-/* Whether all rows lie in a bound is told by the error, or none. */
-static void check_attaching(masking *m, const AlterTableStmt *alter)
+/* Whether all rows lie in a bound is told by the error, or none; the next CLUSTER of somebody puts
+ * them into the order of what they are clustered on. */
+static void check_alter(masking *m, const AlterTableStmt *alter)
 {
     sp_span parent = text_of(alter->relation->relname);
     bool is_masked = masking_has(&m->rows, parent) && !masking_has(&m->unknown, parent);
     const AlterTableCmd *command = NULL;
     EACH(AlterTableCmd, command, alter->cmds)
     {
+        if (command->subtype == AT_ClusterOn && !is_clean(m, alter->relation)) {
+            masking_refuse(m, "rows with masked columns would be put into an order", SP_SPAN_EMPTY);
+        }
         if (command->subtype == AT_AttachPartition && !is_masked &&
             !is_clean(m, AS(PartitionCmd, command->def)->name)) {
             masking_refuse(m, "a table with masked columns becomes a part of one without",
@@ -435,7 +439,7 @@ static void check(masking *m, const Node *node, standing how)
         check_renaming(m, AS(RenameStmt, node));
         break;
     case T_AlterTableStmt:
-        check_attaching(m, AS(AlterTableStmt, node));
+        check_alter(m, AS(AlterTableStmt, node));
         break;
     case T_ClusterStmt:
         if (AS(ClusterStmt, node)->relation != NULL &&

@@ -66,8 +66,23 @@ static void test_beside_its_rows(void **state)
     office_check(state, context, cases, SP_COUNT(cases));
 }
 
+/* What it loses depends on what stands there now. */
+static void test_types_of_now(void **state)
+{
+    office_room *it = *state;
+    const sp_sql_context context = {.catalogue = it->office};
+    const sp_sql_judgement *got = sp_sql_judge_text(
+        it->judge, &context, SP_SPAN_LIT("ALTER TABLE parcels ALTER year TYPE bigint"));
+    assert_int_equal(got->use_count, 1);
+    assert_true((got->flags & SP_SQL_IS_UNSURE) != 0);
+    got = sp_sql_judge_text(it->judge, &context,
+                            SP_SPAN_LIT("ALTER TABLE parcels ALTER year SET NOT NULL"));
+    assert_false((got->flags & SP_SQL_IS_UNSURE) != 0);
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_beside_its_rows)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_beside_its_rows),
+                                       cmocka_unit_test(test_types_of_now)};
     return cmocka_run_group_tests(tests, office_set_up, office_tear_down);
 }

@@ -215,6 +215,7 @@ static void test_refused_definitions(void **state)
         /* under another name nobody would know it */
         "ALTER TABLE customers RENAME COLUMN phone TO x",
         "ALTER TABLE customers ALTER COLUMN phone DROP EXPRESSION",
+        "ALTER TABLE customers CLUSTER ON i_phone",
         "ALTER TABLE customers ALTER note TYPE varchar(9), ALTER phone DROP EXPRESSION IF EXISTS",
         "ALTER TABLE customers RENAME phone TO x; SELECT x || '' FROM customers",
         "ALTER VIEW v_customers RENAME COLUMN tel TO y",

@@ -204,13 +204,21 @@ static sp_action action_of_taking(const walker *w, const object_kind *kind,
     return is_by_name ? action_of_renaming(w, relation) : (sp_action)kind->asks[KIND_DROP];
 }
 
+/* Rows that are there are found by another name. */
+static void note_alias(walker *w, const object_kind *kind)
+{
+    bool has_rows = kind->place == KIND_RELATION || kind->place == KIND_OF_RELATION ||
+                    kind->place == KIND_SCHEMA || kind->holds;
+    w->statement->flags |= has_rows ? SP_SQL_IS_ALIAS : 0;
+}
+
 static void walk_rename(walker *w, const RenameStmt *rename)
 {
     const object_kind *kind = known_kind(w, rename->renameType);
-    w->statement->flags |= SP_SQL_IS_ALIAS;
     if (kind == NULL) {
         return;
     }
+    note_alias(w, kind);
     if (kind->place == KIND_SCHEMA) {
         rename_schema(w, text_of(rename->subname), text_of(rename->newname));
         record_other(w, SP_SPAN_EMPTY);
@@ -237,11 +245,11 @@ static void walk_rename(walker *w, const RenameStmt *rename)
 static void walk_move(walker *w, const AlterObjectSchemaStmt *move)
 {
     const object_kind *kind = known_kind(w, move->objectType);
-    w->statement->flags |= SP_SQL_IS_ALIAS;
     forbid_temporary_place(w, text_of(move->newschema));
     if (kind == NULL) {
         return;
     }
+    note_alias(w, kind);
     ask_of_object(w, kind, move->relation, move->object, action_of_taking(w, kind, move->relation));
     ask_database(w, kind);
     if (kind->holds) {

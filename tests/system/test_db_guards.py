@@ -7,9 +7,9 @@ OWNS an office, a server. PROCESS tests. TRUST none. SPEC docs/DATABASE.md; lib/
 import psycopg2
 import pytest
 
-from dbgatelib import DBA_DOES_ALL, SCHEMA, DatabaseOffice, orders_documents
+from dbgatelib import BUILDERS_BUILD, DBA_DOES_ALL, SCHEMA, DatabaseOffice, orders_documents
 
-DOCUMENTS = orders_documents(["dba", "mover", "seer"], DBA_DOES_ALL + """\
+DOCUMENTS = orders_documents(["dba", "mover", "seer", "builder"], DBA_DOES_ALL + BUILDERS_BUILD + """\
 kind: Rule
 name: movers change and lose nothing
 who: { roles: [mover] }
@@ -24,6 +24,7 @@ may: [connect, read, write, alter]
 with: { mask: [personal-info] }
 """, postgres="""\
   parts:
+    - { schema: audit, class: core }
     - table: public.people
       columns: [{ name: phone, mask: mobile, tags: [personal-info] }]
 """)
@@ -58,6 +59,7 @@ def gate():
         one.person("dora", "dba")
         one.person("mo", "mover")
         one.person("sia", "seer")
+        one.person("bea", "builder")
         yield one
     finally:
         one.close()
@@ -100,6 +102,16 @@ def test_a_name_is_taken_as_by_drop(gate, text):
     with gate.connect("dora") as dora, dora.cursor() as c:
         c.execute(text)
         dora.rollback()
+
+
+def test_who_may_drop_a_type_may_rename_it(gate):
+    with gate.connect("bea") as bea, bea.cursor() as c:
+        for text in ("ALTER TYPE mood RENAME TO mood_old", "CREATE TYPE mood AS ENUM ('paid', 'open', 'void')",
+                     "ALTER TABLE orders ADD COLUMN state mood_old DEFAULT 'paid'", "ALTER TABLE orders ALTER state DROP DEFAULT",
+                     "ALTER TABLE orders ALTER state TYPE mood USING state::text::mood", "DROP TYPE mood_old"):
+            c.execute(text)
+        bea.rollback()
+    refused(gate, "bea", "ALTER TYPE mood SET SCHEMA audit", "is not allowed")
 
 
 @pytest.mark.parametrize("text", [

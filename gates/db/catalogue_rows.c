@@ -28,7 +28,7 @@ static const struct {
     {"pg_proc", "oid", "oid >= 16384"},
     {"pg_operator", "oid", "oid >= 16384"},
     {"pg_cast", "oid", "oid >= 16384"},
-    {"pg_type", "oid", "oid >= 16384 AND typtype IN ('d', 'r')"},
+    {"pg_type", "oid", "oid >= 16384 AND typtype IN ('b', 'd', 'e', 'r') AND typcategory <> 'A'"},
     {"pg_rewrite", "oid", "oid >= 16384 AND " NOT_TEMP("ev_class")},
     {"pg_index", "indexrelid", "indexrelid >= 16384 AND " NOT_TEMP("indrelid")},
     {"pg_constraint", "oid", "oid >= 16384 AND " NOT_TEMP("conrelid")},
@@ -62,8 +62,8 @@ static const struct {
 
 /* The first value of each row says what it is: f print, r relation and column, e edge, k key that
  * follows changes, u column whose values differ, m what else a relation is or has, g generated
- * column, p function, c call of a view's query, x function of a cast that users made (and d an
- * account: dangers.c). */
+ * column, p function, y type, c call of a view's query, x function of a cast that users made (and d
+ * an account: dangers.c). */
 static const char relations_sql[] =
     "SELECT 'r', c.oid, n.nspname, c.relname, c.relkind,"
     " EXISTS (SELECT FROM pg_catalog.pg_rewrite w WHERE w.ev_class = c.oid AND w.rulename <> "
@@ -123,7 +123,12 @@ static const char others_sql[] =
     "pg_catalog.pg_depend d WHERE d.objid = o.oid AND d.classid = "
     "'pg_catalog.pg_operator'::pg_catalog.regclass AND d.deptype = 'e') FROM "
     "pg_catalog.pg_operator o JOIN pg_catalog.pg_namespace n ON n.oid = o.oprnamespace WHERE "
-    "n.nspname <> 'pg_catalog') x GROUP BY s, f;";
+    "n.nspname <> 'pg_catalog') x GROUP BY s, f;"
+    /* but for rows of tables and arrays, which have no other names */
+    "SELECT 'y', n.nspname, t.typname FROM pg_catalog.pg_type t JOIN pg_catalog.pg_namespace n ON "
+    "n.oid = t.typnamespace WHERE t.oid >= 16384 AND t.typcategory <> 'A' AND n.nspname !~ "
+    "'^pg_(toast|temp)' AND (t.typtype <> 'c' OR EXISTS (SELECT FROM pg_catalog.pg_class c WHERE "
+    "c.oid = t.typrelid AND c.relkind = 'c'));";
 static const char calls_sql[] =
     /* the server's own functions stand in no pg_depend, so they are read off the query's tree; its
      * own operators are of no consequence */
@@ -446,6 +451,8 @@ sp_err db_catalogue_take_row(db_catalogue *c, sp_span body)
         return add_generated(c, values);
     case 'p':
         return sp_sql_catalogue_function(c->next_one, values[1], values[2], is_true(values[3]));
+    case 'y':
+        return sp_sql_catalogue_type(c->next_one, values[1], values[2]);
     default:
         return sp_fail(SP_EINVALID);
     }

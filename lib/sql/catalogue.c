@@ -29,6 +29,7 @@ void sp_sql_catalogue_free(sp_sql_catalogue *catalogue)
     sp_free(catalogue->columns);
     sp_free(catalogue->edges);
     sp_free(catalogue->functions);
+    sp_free(catalogue->types);
     sp_free(catalogue->calls);
     sp_free(catalogue->casts);
     sp_free(catalogue->generated);
@@ -38,6 +39,7 @@ void sp_sql_catalogue_free(sp_sql_catalogue *catalogue)
     sp_free(catalogue->by_name.slots);
     sp_free(catalogue->by_oid.slots);
     sp_free(catalogue->by_function.slots);
+    sp_free(catalogue->by_type.slots);
     sp_free(catalogue->by_cast.slots);
     sp_free(catalogue->by_cast_type.slots);
     sp_free(catalogue);
@@ -189,6 +191,20 @@ sp_err sp_sql_catalogue_function(sp_sql_catalogue *catalogue, sp_span schema, sp
     TRY(sp_arena_copy(&catalogue->arena, schema, &function.schema));
     TRY(sp_arena_copy(&catalogue->arena, name, &function.name));
     catalogue->functions[catalogue->function_count++] = function;
+    return sp_ok();
+}
+
+sp_err sp_sql_catalogue_type(sp_sql_catalogue *catalogue, sp_span schema, sp_span name)
+{
+    if (!is_name(schema) || !is_name(name)) {
+        return sp_fail(SP_EINVALID);
+    }
+    TRY(make_room(&catalogue->types, catalogue->type_count, &catalogue->type_cap, SP_SQL_TYPES_MAX,
+                  sizeof(sp_sql_type)));
+    sp_sql_type type = {.schema = SP_SPAN_EMPTY};
+    TRY(sp_arena_copy(&catalogue->arena, schema, &type.schema));
+    TRY(sp_arena_copy(&catalogue->arena, name, &type.name));
+    catalogue->types[catalogue->type_count++] = type;
     return sp_ok();
 }
 
@@ -409,6 +425,10 @@ sp_err sp_sql_catalogue_finish(sp_sql_catalogue *catalogue)
     }
     for (uint32_t i = 0; i < catalogue->function_count; i++) {
         index_put(&catalogue->by_function, sp_span_hash(catalogue->functions[i].name, 0), i);
+    }
+    TRY(index_make(&catalogue->by_type, catalogue->type_count));
+    for (uint32_t i = 0; i < catalogue->type_count; i++) {
+        index_put(&catalogue->by_type, sp_span_hash(catalogue->types[i].name, 0), i);
     }
     TRY(index_casts(catalogue));
     TRY(turn_edges(catalogue));

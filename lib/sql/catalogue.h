@@ -20,6 +20,7 @@ enum {
     SP_SQL_RELATIONS_MAX = 200000,
     SP_SQL_COLUMNS_MAX = 4000000,
     SP_SQL_FUNCTIONS_MAX = 200000,
+    SP_SQL_TYPES_MAX = 200000,
     SP_SQL_CALLS_MAX = 1000000,
     SP_SQL_CASTS_MAX = 1000000,
     SP_SQL_PATH_MAX = 16
@@ -94,6 +95,12 @@ typedef struct {
     bool harmless; /* reads only what it is given: of an extension known for that */
 } sp_sql_function;
 
+/* A type of users that is no table's row; or of an extension. */
+typedef struct {
+    sp_span schema;
+    sp_span name;
+} sp_sql_type;
+
 /* A function that the query of a view calls, also by an operator or as an aggregate; or one by
  * which users cast values of that relation. */
 typedef struct {
@@ -151,6 +158,7 @@ SP_MUST sp_err sp_sql_catalogue_unique(sp_sql_catalogue *catalogue, uint32_t rel
 /* The relation is, or has, that besides: TRIGGERS, GUARDED, UNLOGGED, HELD. */
 SP_MUST sp_err sp_sql_catalogue_mark(sp_sql_catalogue *catalogue, uint32_t relation,
                                      uint32_t flags);
+SP_MUST sp_err sp_sql_catalogue_type(sp_sql_catalogue *catalogue, sp_span schema, sp_span name);
 SP_MUST sp_err sp_sql_catalogue_function(sp_sql_catalogue *catalogue, sp_span schema, sp_span name,
                                          bool harmless);
 SP_MUST sp_err sp_sql_catalogue_call(sp_sql_catalogue *catalogue, uint32_t view, sp_span schema,
@@ -191,6 +199,8 @@ const sp_sql_column *sp_sql_catalogue_column_at(const sp_sql_catalogue *catalogu
 const sp_sql_function *sp_sql_catalogue_find_function(const sp_sql_catalogue *catalogue,
                                                       sp_span schema, sp_span name);
 /* Any schema's: code that calls the name may find another one than before. */
+/* A type of that schema and name is there. */
+bool sp_sql_catalogue_has_type(const sp_sql_catalogue *catalogue, sp_span schema, sp_span name);
 bool sp_sql_catalogue_has_function(const sp_sql_catalogue *catalogue, sp_span name);
 /* The first of that kind and word, and the next; NULL when there is none. */
 const sp_sql_cast *sp_sql_catalogue_cast_find(const sp_sql_catalogue *catalogue,

@@ -31,6 +31,7 @@ struct sp_sql_catalogue {
     sp_sql_column *columns;
     sp_sql_edge *edges;
     sp_sql_function *functions;
+    sp_sql_type *types;
     sp_sql_call *calls;
     sp_sql_cast *casts;
     catalogue_generated *generated;
@@ -38,6 +39,7 @@ struct sp_sql_catalogue {
     uint32_t column_count, column_cap;
     uint32_t edge_count, edge_cap;
     uint32_t function_count, function_cap;
+    uint32_t type_count, type_cap;
     uint32_t call_count, call_cap;
     uint32_t cast_count, cast_cap;
     uint32_t generated_count, generated_cap;
@@ -49,6 +51,7 @@ struct sp_sql_catalogue {
     catalogue_index by_name;
     catalogue_index by_oid;
     catalogue_index by_function;
+    catalogue_index by_type;
     catalogue_index by_cast;      /* the first of each word */
     catalogue_index by_cast_type; /* of TYPE */
 };

@@ -42,6 +42,8 @@ bool walk_object(walker *w, const Node *node);
 
 /* ---- types.c, rights.c ---- */
 bool walk_kind(walker *w, const Node *node);
+/* A type of that name is there, or comes: those behind it in the search path are asked about. */
+void cover_type(walker *w, sp_span schema, sp_span name);
 bool walk_rights(walker *w, const Node *node);
 
 /* ---- alter.c ---- */

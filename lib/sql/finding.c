@@ -165,6 +165,22 @@ const sp_sql_function *sp_sql_catalogue_find_function(const sp_sql_catalogue *ca
     return found;
 }
 
+bool sp_sql_catalogue_has_type(const sp_sql_catalogue *catalogue, sp_span schema, sp_span name)
+{
+    const catalogue_index *index = &catalogue->by_type;
+    if (index->slots == NULL || catalogue->type_count == 0) {
+        return false;
+    }
+    for (uint32_t at = (uint32_t)sp_span_hash(name, 0) & index->mask; index->slots[at] != 0;
+         at = (at + 1) & index->mask) {
+        const sp_sql_type *type = &catalogue->types[index->slots[at] - 1];
+        if (sp_span_eq(type->name, name) && sp_span_eq(type->schema, schema)) {
+            return true;
+        }
+    }
+    return false;
+}
+
 bool sp_sql_catalogue_has_function(const sp_sql_catalogue *catalogue, sp_span name)
 {
     const catalogue_index *index = &catalogue->by_function;

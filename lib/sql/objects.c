@@ -167,6 +167,7 @@ static void give_name(walker *w, const object_kind *kind, const Node *object, sp
         break;
     case KIND_IS_TYPE:
         name_trusted(w, to_schema, to_name);
+        cover_type(w, to_schema, to_name);
         break;
     case KIND_IS_CALLED:
         lose_code(w, names_of(object));

@@ -155,6 +155,22 @@ static void bind(walker *w, const Node *node)
     }
 }
 
+/* A cast by its bare name meant the one behind it in the search path, which is as good as gone. */
+void cover_type(walker *w, sp_span schema, sp_span name)
+{
+    const sp_sql_catalogue *catalogue = w->context->catalogue;
+    const given_name made = given_of(w, schema, name);
+    bool is_behind = false;
+    sp_span at = SP_SPAN_EMPTY;
+    for (uint32_t i = 0; catalogue != NULL && (at = sp_sql_catalogue_path_at(catalogue, i)).len > 0;
+         i++) {
+        if (is_behind && sp_sql_catalogue_has_type(catalogue, at, name)) {
+            record_object(w, kind_asks(OBJECT_TYPE, KIND_DROP), SP_SQL_SCHEMA, 0, at, name);
+        }
+        is_behind |= sp_span_eq(at, made.schema);
+    }
+}
+
 /* Names that may be called, and what stands in it. */
 static void walk_inside(walker *w, const Node *node, const given_name *name)
 {
@@ -213,6 +229,9 @@ bool walk_kind(walker *w, const Node *node)
         forbid_temporary_place(w, name.schema);
         if (is.way == KIND_CREATE) {
             record_object(w, kind_asks(is.type, is.way), SP_SQL_SCHEMA, 0, name.schema, name.name);
+            if (kind->use == KIND_IS_TYPE) {
+                cover_type(w, name.schema, name.name);
+            }
         } else {
             record_named(w, kind_asks(is.type, is.way), name.schema, name.name);
         }

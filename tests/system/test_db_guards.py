@@ -23,6 +23,7 @@ to: { resources: [orders-db] }
 may: [connect, read, write, alter]
 with: { mask: [personal-info] }
 """, postgres="""\
+  search_path: [public, audit]
   parts:
     - { schema: audit, class: core }
     - table: public.people
@@ -44,6 +45,7 @@ CREATE RULE keeping AS ON DELETE TO kept DO INSTEAD NOTHING;
 CREATE VIEW mine WITH (security_invoker = true, security_barrier = true) AS SELECT * FROM kept WITH CHECK OPTION;
 CREATE TYPE mood AS ENUM ('paid', 'open');
 CREATE DOMAIN short AS varchar(200);
+CREATE DOMAIN audit.words AS text;
 CREATE OPERATOR === (FUNCTION = int4eq, LEFTARG = int, RIGHTARG = int);
 CREATE COLLATION plain FROM "C";
 CREATE TEXT SEARCH CONFIGURATION words (COPY = pg_catalog.simple);
@@ -101,6 +103,17 @@ def test_a_name_is_taken_as_by_drop(gate, text):
     refused(gate, "mo", text, "destroy on")
     with gate.connect("dora") as dora, dora.cursor() as c:
         c.execute(text)
+        dora.rollback()
+
+
+def test_no_type_comes_in_front_of_another(gate):
+    for text in ("CREATE DOMAIN words AS varchar(1)", "CREATE TYPE words AS ENUM ('a')", "CREATE TYPE words AS (a text)"):
+        refused(gate, "mo", text, "destroy on the object audit.words")
+    with gate.connect("mo") as mo, mo.cursor() as c:
+        c.execute("CREATE DOMAIN short_words AS varchar(1)")
+        mo.rollback()
+    with gate.connect("dora") as dora, dora.cursor() as c:
+        c.execute("CREATE DOMAIN words AS varchar(1)")
         dora.rollback()
 
 

@@ -252,8 +252,10 @@ static void take(desk *d, sp_span word, const sp_span *v)
         add_call(d, v);
     } else if (sp_span_eq(word, SP_SPAN_LIT("x"))) {
         add_cast(d, v);
-    } else if (sp_span_eq(word, SP_SPAN_LIT("t"))) {
+    } else if (sp_span_eq(word, SP_SPAN_LIT("m"))) {
         add_mark(d, v);
+    } else if (sp_span_eq(word, SP_SPAN_LIT("y"))) {
+        must(sp_sql_catalogue_type(d->catalogue, v[0], v[1]));
     } else if (sp_span_eq(word, SP_SPAN_LIT("p"))) {
         must(sp_sql_catalogue_function(d->catalogue, v[0], v[1], yes(v[2])));
     } else if (sp_span_eq(word, SP_SPAN_LIT("index"))) {

@@ -42,6 +42,8 @@ static int set_up(void **state)
     assert_ok(sp_sql_catalogue_edge(it.office, SP_SQL_EDGE_READS, seen, entries));
     assert_ok(sp_sql_catalogue_edge(it.office, SP_SQL_EDGE_READS, over, seen));
     assert_ok(sp_sql_catalogue_edge(it.office, SP_SQL_EDGE_READS, kept, entries));
+    assert_ok(sp_sql_catalogue_type(it.office, SP_SPAN_LIT("public"), SP_SPAN_LIT("mood")));
+    assert_ok(sp_sql_catalogue_type(it.office, SP_SPAN_LIT("audit"), SP_SPAN_LIT("short")));
     assert_ok(sp_sql_catalogue_finish(it.office));
     *state = &it;
     return 0;
@@ -218,9 +220,34 @@ static void what_has_no_rows_is_not_meant(void **state)
     office_check(state, context, cases, SP_COUNT(cases));
 }
 
+/* A type comes in front of one of its name: casts by the bare name of that one are others. */
+static void types_come_in_front(void **state)
+{
+    office_room *it = *state;
+    const sp_sql_context context = {.catalogue = it->office};
+    static const office_judged cases[] = {
+        {"CREATE TYPE mood AS ENUM ('a')", "destroy schema mood; alter schema scr.mood"},
+        {"CREATE DOMAIN scr.mood AS text", "destroy schema mood; alter schema scr.mood"},
+        {"CREATE TYPE mood AS (a int)", "destroy schema mood; alter schema scr.mood"},
+        {"ALTER DOMAIN scr.d RENAME TO mood",
+         "destroy schema scr.d; destroy schema mood; alter schema scr.mood"},
+        {"ALTER TYPE audit.mood SET SCHEMA scr",
+         "destroy schema audit.mood; destroy schema mood; alter schema scr.mood"},
+        /* behind, beside, and of no other name */
+        {"CREATE DOMAIN public.mood AS text", "alter schema mood"},
+        {"CREATE DOMAIN audit.mood AS text", "alter schema audit.mood"},
+        {"CREATE DOMAIN scr.short AS text", "alter schema scr.short"},
+        {"CREATE DOMAIN scr.moods AS text", "alter schema scr.moods"},
+    };
+    for (size_t i = 0; i < SP_COUNT(cases); i++) {
+        assert_string_equal(office_judge(it->judge, &context, cases[i].text), cases[i].uses);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(names_are_given),
+                                       cmocka_unit_test(types_come_in_front),
                                        cmocka_unit_test(what_has_no_rows_is_not_meant)};
     return cmocka_run_group_tests(tests, set_up, office_tear_down);
 }

@@ -155,7 +155,7 @@ SP_MUST sp_err sp_sql_catalogue_key(sp_sql_catalogue *catalogue, uint32_t from, 
  * column. Unknown columns are none. */
 SP_MUST sp_err sp_sql_catalogue_unique(sp_sql_catalogue *catalogue, uint32_t relation,
                                        int16_t attnum);
-/* The relation is, or has, that besides: TRIGGERS, GUARDED, UNLOGGED, HELD. */
+/* The relation is, or has, that besides: TRIGGERS, GUARDED, HELD. */
 SP_MUST sp_err sp_sql_catalogue_mark(sp_sql_catalogue *catalogue, uint32_t relation,
                                      uint32_t flags);
 SP_MUST sp_err sp_sql_catalogue_type(sp_sql_catalogue *catalogue, sp_span schema, sp_span name);

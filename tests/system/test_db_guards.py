@@ -119,9 +119,9 @@ def test_no_type_comes_in_front_of_another(gate):
 
 def test_who_may_drop_a_type_may_rename_it(gate):
     with gate.connect("bea") as bea, bea.cursor() as c:
-        for text in ("ALTER TYPE mood RENAME TO mood_old", "CREATE TYPE mood AS ENUM ('paid', 'open', 'void')",
+        for text in ("ALTER TYPE public.mood RENAME TO mood_old", "CREATE TYPE mood AS ENUM ('paid', 'open', 'void')",
                      "ALTER TABLE orders ADD COLUMN state mood_old DEFAULT 'paid'", "ALTER TABLE orders ALTER state DROP DEFAULT",
-                     "ALTER TABLE orders ALTER state TYPE mood USING state::text::mood", "DROP TYPE mood_old"):
+                     "ALTER TABLE orders ALTER state TYPE mood USING state::text::mood", "DROP TYPE public.mood_old"):
             c.execute(text)
         bea.rollback()
     refused(gate, "bea", "ALTER TYPE mood SET SCHEMA audit", "is not allowed")

@@ -115,66 +115,12 @@ static void test_returning(void **state)
     check(state, cases, SP_COUNT(cases));
 }
 
-/* What watches others' changes goes, or what is there goes with something else later. */
-static void test_watchers(void **state)
-{
-    static const judged cases[] = {
-        {"ALTER TABLE orders DISABLE TRIGGER USER", "administer orders"},
-        {"ALTER TABLE orders DISABLE TRIGGER t", "administer orders"},
-        {"ALTER TABLE orders ENABLE REPLICA TRIGGER t", "administer orders"},
-        {"ALTER TABLE orders ENABLE TRIGGER t", "administer orders"},
-        {"ALTER TABLE orders ENABLE TRIGGER USER", "administer orders"},
-        {"ALTER TABLE orders ENABLE TRIGGER ALL", "administer orders"},
-        {"ALTER TABLE orders ENABLE ALWAYS TRIGGER t", "administer orders"},
-        /* a rule of replicas alone does nothing here; one that was off does it again */
-        {"ALTER TABLE orders DISABLE RULE r", "administer orders"},
-        {"ALTER TABLE orders ENABLE REPLICA RULE r", "administer orders"},
-        {"ALTER TABLE orders ENABLE ALWAYS RULE r", "administer orders"},
-        {"ALTER TABLE orders ENABLE RULE r", "administer orders"},
-        /* row triggers of the parent go from it; no others have gone */
-        {"ALTER TABLE parted DETACH PARTITION watched",
-         "administer watched; alter parted; alter watched; alter> watched"},
-        {"ALTER TABLE parted DETACH PARTITION watched FINALIZE",
-         "administer watched; alter parted; alter watched; alter> watched"},
-        {"ALTER TABLE parted DETACH PARTITION guarded CONCURRENTLY",
-         "alter parted; alter guarded; alter> guarded"},
-        /* an operator that runs unseen */
-        {"CREATE TABLE x (a int, EXCLUDE USING gist (a WITH OPERATOR(audit.=)))",
-         "destroy? database; alter schema x; execute? function audit.="},
-        {"ALTER TABLE orders ADD EXCLUDE USING gist (id WITH =, note WITH &&)", "alter orders"},
-        /* as whose, past whose policies, and with which rows a view is used */
-        {"ALTER VIEW v_names SET (security_invoker = false)", "administer v_names"},
-        {"ALTER TABLE v_names RESET (security_barrier)", "administer v_names"},
-        {"ALTER VIEW v_names RESET (check_option)", "administer v_names"},
-        {"ALTER TABLE orders SET (fillfactor = 70, autovacuum_enabled = off)", "alter orders"},
-        {"ALTER FUNCTION order_total() STRICT",
-         "destroy? database; alter schema order_total; execute? function order_total"},
-        {"ALTER MATERIALIZED VIEW m_totals DEPENDS ON EXTENSION x", "administer m_totals"},
-        {"ALTER MATERIALIZED VIEW m_totals NO DEPENDS ON EXTENSION x", "alter m_totals"},
-    };
-    check(state, cases, SP_COUNT(cases));
+/* also when the rows of orders were on the list before */
+{"UPDATE orders SET total = 1 WHERE id = 1; DELETE FROM customers WHERE id = 1",
+ "write orders; write customers; write~ orders; write~ order_lines"},
 }
-
-static void test_keys(void **state)
-{
-    static const judged cases[] = {
-        {"UPDATE customers SET name = 'x' WHERE id = 1", "write customers"},
-        {"UPDATE customers SET id = 2 WHERE id = 1", "write customers; write~ orders"},
-        {"UPDATE customers SET id = id + 1000", "destroy! customers; destroy!~ orders"},
-        {"UPDATE customers SET name = 'x'", "destroy! customers"},
-        {"UPDATE customers SET id = id + 1000 WHERE id > 5", "write+ customers; write~+ orders"},
-        {"INSERT INTO customers VALUES (1) ON CONFLICT (id) DO UPDATE SET id = 7",
-         "write customers; write~ orders"},
-        {"MERGE INTO customers c USING scratch s ON c.id = s.id WHEN MATCHED AND c.id = 5 THEN "
-         "UPDATE SET id = 7",
-         "write customers; write~ orders"},
-        {"DELETE FROM v_customers WHERE id = 1",
-         "write v_customers; write~ customers; write~ orders; write~ order_lines"},
-        /* also when the rows of orders were on the list before */
-        {"UPDATE orders SET total = 1 WHERE id = 1; DELETE FROM customers WHERE id = 1",
-         "write orders; write customers; write~ orders; write~ order_lines"},
-    };
-    check(state, cases, SP_COUNT(cases));
+;
+check(state, cases, SP_COUNT(cases));
 }
 
 /* Keys and row triggers come with a parent; a key that follows changes changes rows. */
@@ -888,7 +834,6 @@ int main(void)
         cmocka_unit_test(test_temporary),
         cmocka_unit_test(test_returning),
         cmocka_unit_test(test_keys),
-        cmocka_unit_test(test_watchers),
         cmocka_unit_test(test_parents),
         cmocka_unit_test(test_sequences),
         cmocka_unit_test(test_code),

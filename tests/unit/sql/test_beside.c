@@ -66,10 +66,64 @@ static void test_beside_its_rows(void **state)
     office_check(state, context, cases, SP_COUNT(cases));
 }
 
-/* What it loses depends on what stands there now. */
-static void test_types_of_now(void **state)
+/* What watches others' changes goes, or what is there goes with something else later. */
+static void test_watchers(void **state)
 {
-    office_room *it = *state;
+    const sp_sql_context context = {.function_action = office_is_listed};
+    static const office_judged cases[] = {
+        {"ALTER TABLE orders DISABLE TRIGGER USER", "administer orders"},
+        {"ALTER TABLE orders DISABLE TRIGGER t", "administer orders"},
+        {"ALTER TABLE orders ENABLE REPLICA TRIGGER t", "administer orders"},
+        {"ALTER TABLE orders ENABLE TRIGGER t", "administer orders"},
+        {"ALTER TABLE orders ENABLE TRIGGER USER", "administer orders"},
+        {"ALTER TABLE orders ENABLE TRIGGER ALL", "administer orders"},
+        {"ALTER TABLE orders ENABLE ALWAYS TRIGGER t", "administer orders"},
+        /* a rule of replicas alone does nothing here; one that was off does it again */
+        {"ALTER TABLE orders DISABLE RULE r", "administer orders"},
+        {"ALTER TABLE orders ENABLE REPLICA RULE r", "administer orders"},
+        {"ALTER TABLE orders ENABLE ALWAYS RULE r", "administer orders"},
+        {"ALTER TABLE orders ENABLE RULE r", "administer orders"},
+        /* row triggers of the parent go from it; no others have gone */
+        {"ALTER TABLE parted DETACH PARTITION watched",
+         "administer watched; alter parted; alter watched; alter> watched"},
+        {"ALTER TABLE parted DETACH PARTITION watched FINALIZE",
+         "administer watched; alter parted; alter watched; alter> watched"},
+        {"ALTER TABLE parted DETACH PARTITION guarded CONCURRENTLY",
+         "alter parted; alter guarded; alter> guarded"},
+        /* an operator that runs unseen */
+        {"CREATE TABLE x (a int, EXCLUDE USING gist (a WITH OPERATOR(audit.=)))",
+         "destroy? database; alter schema x; execute? function audit.="},
+        {"ALTER TABLE orders ADD EXCLUDE USING gist (id WITH =, note WITH &&)", "alter orders"},
+        /* as whose, past whose policies, and with which rows a view is used */
+        {"ALTER VIEW v_names SET (security_invoker = false)", "administer v_names"},
+        {"ALTER TABLE v_names RESET (security_barrier)", "administer v_names"},
+        {"ALTER VIEW v_names RESET (check_option)", "administer v_names"},
+        {"ALTER TABLE orders SET (fillfactor = 70, autovacuum_enabled = off)", "alter orders"},
+        {"ALTER FUNCTION order_total() STRICT",
+         "destroy? database; alter schema order_total; execute? function order_total"},
+        {"ALTER MATERIALIZED VIEW m_totals DEPENDS ON EXTENSION x", "administer m_totals"},
+        {"ALTER MATERIALIZED VIEW m_totals NO DEPENDS ON EXTENSION x", "alter m_totals"},
+    };
+    office_check(state, context, cases, SP_COUNT(cases));
+}
+
+static void test_keys(void **state)
+{
+    static const office_judged cases[] = {
+        {"UPDATE customers SET name = 'x' WHERE id = 1", "write customers"},
+        {"UPDATE customers SET id = 2 WHERE id = 1", "write customers; write~ orders"},
+        {"UPDATE customers SET id = id + 1000", "destroy! customers; destroy!~ orders"},
+        {"UPDATE customers SET name = 'x'", "destroy! customers"},
+        {"UPDATE customers SET id = id + 1000 WHERE id > 5", "write+ customers; write~+ orders"},
+        {"INSERT INTO customers VALUES (1) ON CONFLICT (id) DO UPDATE SET id = 7",
+         "write customers; write~ orders"},
+        {"MERGE INTO customers c USING scratch s ON c.id = s.id WHEN MATCHED AND c.id = 5 THEN "
+         "UPDATE SET id = 7",
+         "write customers; write~ orders"},
+        {"DELETE FROM v_customers WHERE id = 1",
+         "write v_customers; write~ customers; write~ orders; write~ order_lines"},
+        /* What it loses depends on what stands there now. */
+        static void test_types_of_now(void **state){office_room *it = *state;
     const sp_sql_context context = {.catalogue = it->office};
     const sp_sql_judgement *got = sp_sql_judge_text(
         it->judge, &context, SP_SPAN_LIT("ALTER TABLE parcels ALTER year TYPE bigint"));
@@ -83,6 +137,7 @@ static void test_types_of_now(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_beside_its_rows),
+                                       cmocka_unit_test(test_watchers),
                                        cmocka_unit_test(test_types_of_now)};
     return cmocka_run_group_tests(tests, office_set_up, office_tear_down);
 }

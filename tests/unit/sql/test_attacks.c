@@ -115,12 +115,26 @@ static void test_returning(void **state)
     check(state, cases, SP_COUNT(cases));
 }
 
-/* also when the rows of orders were on the list before */
-{"UPDATE orders SET total = 1 WHERE id = 1; DELETE FROM customers WHERE id = 1",
- "write orders; write customers; write~ orders; write~ order_lines"},
-}
-;
-check(state, cases, SP_COUNT(cases));
+static void test_keys(void **state)
+{
+    static const judged cases[] = {
+        {"UPDATE customers SET name = 'x' WHERE id = 1", "write customers"},
+        {"UPDATE customers SET id = 2 WHERE id = 1", "write customers; write~ orders"},
+        {"UPDATE customers SET id = id + 1000", "destroy! customers; destroy!~ orders"},
+        {"UPDATE customers SET name = 'x'", "destroy! customers"},
+        {"UPDATE customers SET id = id + 1000 WHERE id > 5", "write+ customers; write~+ orders"},
+        {"INSERT INTO customers VALUES (1) ON CONFLICT (id) DO UPDATE SET id = 7",
+         "write customers; write~ orders"},
+        {"MERGE INTO customers c USING scratch s ON c.id = s.id WHEN MATCHED AND c.id = 5 THEN "
+         "UPDATE SET id = 7",
+         "write customers; write~ orders"},
+        {"DELETE FROM v_customers WHERE id = 1",
+         "write v_customers; write~ customers; write~ orders; write~ order_lines"},
+        /* also when the rows of orders were on the list before */
+        {"UPDATE orders SET total = 1 WHERE id = 1; DELETE FROM customers WHERE id = 1",
+         "write orders; write customers; write~ orders; write~ order_lines"},
+    };
+    check(state, cases, SP_COUNT(cases));
 }
 
 /* Keys and row triggers come with a parent; a key that follows changes changes rows. */

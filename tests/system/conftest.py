@@ -10,6 +10,7 @@ error, as is a sanitizer's report in the log.
 """
 
 import os
+import resource
 import socket
 import sys
 
@@ -36,6 +37,18 @@ LONG = ("demo", "db_drill", "watch_flood", "keeper_hostile", "db_undo", "keeper"
 def pytest_collection_modifyitems(items):
     order = {f"test_{name}.py": at for at, name in enumerate(LONG)}
     items.sort(key=lambda item: order.get(item.path.name, len(LONG)))
+
+
+_used = [0.0]
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_makereport(item, call):
+    """What a test used of the processors, with the fixtures that began or ended with it, goes to tools/test-times."""
+    if call.when == "teardown":
+        all_of_it = sum(sum(resource.getrusage(who)[:2]) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
+        item.user_properties.append(("cpu", round(all_of_it - _used[0], 2)))
+        _used[0] = all_of_it
 
 
 _real_getaddrinfo = socket.getaddrinfo

@@ -10,18 +10,17 @@ OWNS the server, the keeper and its folder. PROCESS tests. TRUST none. SPEC keep
 """
 import contextlib
 import shutil
-import tempfile
 
 import pytest
 
 from keeper_client import KEEP, TRY_UNDO, UNDO, Keeper, Postgres
-from officelib import PROGRAM
+from officelib import PROGRAM, scratch
 from vault_client import ECONFLICT, OK
 
 
 @contextlib.contextmanager
 def running_keeper(password="of op_keep"):
-    folder = tempfile.mkdtemp(prefix="sp-keeper-", dir="/tmp")
+    folder = scratch("sp-keeper-")
     one = Keeper(PROGRAM, folder)
     try:
         one.start()

@@ -17,9 +17,8 @@ import pwd
 import shutil
 import signal
 import subprocess
-import tempfile
 
-from officelib import BUILD, free_port, wait_started
+from officelib import BUILD, free_port, scratch, wait_started
 
 BINS = {int(path.split("/")[4]): path for path in glob.glob("/usr/lib/postgresql/[0-9]*/bin")
         if os.access(os.path.join(path, "initdb"), os.X_OK)}
@@ -73,7 +72,7 @@ def make_certificates(folder, host="127.0.0.1"):
 
 class Postgres:
     def __init__(self, settings=None, method="scram-sha-256", start=True):
-        self.dir = tempfile.mkdtemp(prefix="sp-pg-", dir="/tmp")
+        self.dir = scratch("sp-pg-")
         self.data = os.path.join(self.dir, "data")
         self.port = free_port()
         self.user = pwd.getpwnam("postgres") if os.geteuid() == 0 else pwd.getpwuid(os.geteuid())

@@ -130,6 +130,7 @@ static void become(db_session *session, db_note *note, const db_count *before,
     own->limit_bytes = least(own->limit_bytes, decision->limit_bytes);
     own->day_rows = least(own->day_rows, decision->day_rows);
     own->day_bytes = least(own->day_bytes, decision->day_bytes);
+    db_bound_bytes(own);
     note->ruling.actions |= 1U << SP_ACTION_EXPORT;
     if (sp_sql_gravity(note->ruling.action) < sp_sql_gravity(SP_ACTION_EXPORT)) {
         note->ruling.action = SP_ACTION_EXPORT;

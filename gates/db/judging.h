@@ -155,6 +155,9 @@ typedef struct {
 db_ruling db_ruling_none(void);
 void db_ruling_add(db_ruling *ruling, const db_session *session, const db_catalogue *catalogue,
                    const sp_sql_judgement *judgement);
+/* One row may be made of very many (array_agg): a limit of rows is one of bytes, too, where policy
+ * names none. */
+void db_bound_bytes(sp_decision *decision);
 /* What helps against it; may be empty. */
 const char *db_ruling_hint(sp_reason reason);
 /* An error for people about a ruling that is not ALLOW. */

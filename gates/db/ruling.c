@@ -382,6 +382,21 @@ static uint8_t marks_of(const sp_sql_use *use)
                                           : 0;
 }
 
+static uint64_t bytes_of(uint64_t rows, uint64_t bytes)
+{
+    enum { ROW_BYTES = 1024, ROWS_LEAST = 64 };
+    uint64_t least = rows < ROWS_LEAST ? ROWS_LEAST : rows;
+    return rows == 0 || bytes != 0 || least > UINT64_MAX / ROW_BYTES ? bytes : least * ROW_BYTES;
+}
+
+void db_bound_bytes(sp_decision *decision)
+{
+    if ((decision->must & SP_MUST_LIMIT) != 0) {
+        decision->limit_bytes = bytes_of(decision->limit_rows, decision->limit_bytes);
+        decision->day_bytes = bytes_of(decision->day_rows, decision->day_bytes);
+    }
+}
+
 void db_ruling_add(db_ruling *ruling, const db_session *session, const db_catalogue *catalogue,
                    const sp_sql_judgement *judgement)
 {
@@ -417,6 +432,7 @@ void db_ruling_add(db_ruling *ruling, const db_session *session, const db_catalo
     }
     add_temporary(&a, ruling, judgement);
     add_carried_drawn(&a, ruling, judgement);
+    db_bound_bytes(&ruling->decision);
 }
 
 /* ---- told to people ---- */

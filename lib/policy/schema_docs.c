@@ -94,7 +94,8 @@ static const doc_field LIMIT_FIELDS[] = {
     {"bytes", FIELD_SIZE, false, AT(doc_limit, bytes), .min = 1, .max = NUMBER_MAX,
      .doc = "At most so much in one answer."},
     {"rows", FIELD_COUNT_NR, false, AT(doc_limit, rows), .min = 1, .max = NUMBER_MAX,
-     .doc = "At most so many rows in one answer. Only databases."},
+     .doc = "At most so many rows in one answer, and, without `bytes` here, 1 KiB for each of "
+            "them together, 64 KiB at least. Only databases."},
     {"per", FIELD_WORD, false, AT(doc_limit, per), .words = PERS,
      .doc = "`day`: not in one answer but over all sessions of a person in one day of the office. "
             "Default `answer`. Databases, and bytes at hosts."},

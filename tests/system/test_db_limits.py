@@ -131,6 +131,17 @@ def test_no_more_than_so_much_in_one_answer(gate, name, within, beyond, words):
             assert sum(kind == "D" for kind, _ in found) <= int(within) + 20
 
 
+@pytest.mark.parametrize("name", ["few-72", "daily-72"])
+@pytest.mark.parametrize("text", ["SELECT array_agg(repeat(note, 100)) FROM orders", "SELECT json_agg(o) FROM (SELECT repeat(note, 100) FROM orders) o",
+                                  "SELECT ARRAY(SELECT repeat(note, 100) FROM orders) FROM orders LIMIT 1"])
+def test_one_row_is_not_made_of_all(gate, name, text):
+    """A limit of rows without one of bytes is 1 KiB a row, 64 KiB at least."""
+    gate.person(name, name.partition("-")[0])
+    with session(gate, name) as one:
+        assert len(run(one, text.replace("100", "1"))) == 1
+        assert refused(one, text) == "53400"
+
+
 def rows_of(found):
     return sum(kind == "D" for kind, _ in found)
 

@@ -35,7 +35,7 @@ name: all read
 who: { roles: [greedy, other] }
 to: { resources: [orders-db] }
 may: [connect, read, export]
-with: { limit: { rows: 1000 } }
+with: { limit: { rows: 1000, bytes: 4 GiB } }
 """)
 gate = office_of(DOCUMENTS, (("gina", "greedy"), ("otto", "other"), ("carl", "careful")))
 MIB = 1 << 20

@@ -14,7 +14,9 @@ enum {
     COLUMNS_MAX = 2000,
     LOOPBACK_V4 = 127,
     EXPORT_OVER_ROWS = 10000,
-    EXPORT_OVER_BYTES = 16 << 20
+    EXPORT_OVER_BYTES = 16 << 20,
+    EXPORT_ROW_BYTES = 1024,
+    EXPORT_LEAST_BYTES = 64 << 10
 };
 
 typedef struct {
@@ -382,6 +384,16 @@ static bool verifies(sp_database_tls tls)
     return tls == SP_DATABASE_TLS_VERIFY_FULL || tls == SP_DATABASE_TLS_VERIFY_CA;
 }
 
+/* One row may be made of very many. */
+static uint64_t export_bytes(const doc_answer *over)
+{
+    uint64_t rows = over->rows.line != 0 ? over->rows.value : UINT64_MAX;
+    uint64_t bytes =
+        rows > EXPORT_OVER_BYTES / EXPORT_ROW_BYTES ? EXPORT_OVER_BYTES : rows * EXPORT_ROW_BYTES;
+    bytes = bytes < EXPORT_LEAST_BYTES ? EXPORT_LEAST_BYTES : bytes;
+    return over->bytes.line != 0 ? over->bytes.value : bytes;
+}
+
 sp_err set_resolve_database(compiling *c, const doc_resource *doc, uint32_t index,
                             snap_resource *resource)
 {
@@ -393,7 +405,7 @@ sp_err set_resolve_database(compiling *c, const doc_resource *doc, uint32_t inde
     snap_database out = {
         .resource = index,
         .export_rows = over->rows.line != 0 ? over->rows.value : EXPORT_OVER_ROWS,
-        .export_bytes = over->bytes.line != 0 ? over->bytes.value : EXPORT_OVER_BYTES,
+        .export_bytes = export_bytes(over),
         .tls = postgres->tls == 0 ? SP_DATABASE_TLS_VERIFY_FULL : (uint8_t)(postgres->tls - 1),
         .flags = (uint8_t)((postgres->broad == 2 ? SNAP_DATABASE_BROAD_DESTROYS : 0) |
                            (by_certificate ? SNAP_DATABASE_CERTIFICATE : 0))};

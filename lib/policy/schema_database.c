@@ -99,7 +99,9 @@ static const doc_field OVER_FIELDS[] = {
     {"rows", FIELD_COUNT_NR, false, AT(doc_answer, rows), .min = 1, .max = NUMBER_MAX,
      .doc = "More rows than that. Default `10000`."},
     {"bytes", FIELD_SIZE, false, AT(doc_answer, bytes), .min = 1, .max = NUMBER_MAX,
-     .doc = "More than that. Default `16 MiB`."},
+     .doc =
+         "More than that. Default `16 MiB`, or, with `rows` alone, 1 KiB for each of them, 64 KiB "
+         "at least, where that is less."},
 };
 static const doc_schema OVER = {.name = "over",
                                 .doc = "What is a large answer: of one message, or of one portal "

@@ -82,7 +82,9 @@ static void what_a_large_answer_is(void **state)
         uint64_t rows;
         uint64_t bytes;
     } cases[] = {{"", 10000, 16 << 20},
-                 {"  export: { over: { rows: 5 } }\n", 5, 16 << 20},
+                 {"  export: { over: { rows: 5 } }\n", 5, 64 << 10},
+                 {"  export: { over: { rows: 1000 } }\n", 1000, 1000 << 10},
+                 {"  export: { over: { rows: 100000 } }\n", 100000, 16 << 20},
                  {"  export: { over: { bytes: 2 KiB } }\n", 10000, 2048},
                  {"  export: { over: { rows: 7, bytes: 1 B } }\n", 7, 1}};
     static const char DOC[] =

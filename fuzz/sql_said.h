@@ -72,7 +72,8 @@ typedef struct {
     json_t *temps;   /* names of temporary relations, anywhere */
     bool is_planned; /* under EXPLAIN */
     bool is_of_all;
-    bool is_export; /* under COPY ... TO: what is read goes out */
+    bool is_export;      /* under COPY ... TO: what is read goes out */
+    const char *made_in; /* under CREATE SCHEMA: what is made stands there; "" */
 } said;
 
 /* Where a value stands. */
@@ -219,9 +220,18 @@ static bool said_is_temporary(const said *s, const char *schema, const char *nam
            (schema[0] == '\0' && !is_known && json_object_get(s->temps, name) != NULL);
 }
 
+/* Its name is one that is made. */
+static bool said_makes(const said_place *place)
+{
+    return (strcmp(place->node, "CreateStmt") == 0 && strcmp(place->field, "relation") == 0) ||
+           (strcmp(place->node, "ViewStmt") == 0 && strcmp(place->field, "view") == 0) ||
+           (strcmp(place->node, "CreateSeqStmt") == 0 && strcmp(place->field, "sequence") == 0);
+}
+
 static void said_range(const said *s, const said_place *place, const json_t *range)
 {
-    const char *schema = said_text(range, "schemaname");
+    const char *own = said_text(range, "schemaname");
+    const char *schema = own[0] == '\0' && said_makes(place) ? s->made_in : own;
     const char *name = said_text(range, "relname");
     if (said_is_temporary(s, schema, name) ||
         strcmp(said_text(range, "relpersistence"), "t") == 0 ||
@@ -309,6 +319,11 @@ static void said_enter(said *s, const char *node, json_t *value)
     s->is_export |=
         strcmp(node, "CopyStmt") == 0 && !json_is_true(json_object_get(value, "is_from"));
     s->is_planned |= strcmp(node, "ExplainStmt") == 0 && said_only_plans(value);
+    if (strcmp(node, "CreateSchemaStmt") == 0) {
+        const json_t *role = json_object_get(value, "authrole");
+        const char *name = said_text(value, "schemaname");
+        s->made_in = name[0] != '\0' ? name : said_text(role, "rolename");
+    }
     if (strcmp(node, "DropStmt") == 0) {
         said_drop(s, value);
     } else if (strcmp(node, "DropdbStmt") == 0 || strcmp(node, "DropOwnedStmt") == 0 ||
@@ -341,7 +356,8 @@ static void said_walk(said *s, const said_place *place, json_t *value)
 /* Aborts unless all of it is said. A print too deep for its reader passes. */
 static void said_check(const sp_sql_judgement *judgement, const char *print)
 {
-    said s = {.judgement = judgement, .queries = json_object(), .temps = json_object()};
+    said s = {
+        .judgement = judgement, .queries = json_object(), .temps = json_object(), .made_in = ""};
     json_t *tree = json_loads(print, 0, NULL);
     const said_place place = {"", "", tree};
     said_collect(&s, tree);

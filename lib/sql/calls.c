@@ -184,6 +184,38 @@ bool record_sequence(walker *w, const FuncCall *call)
     return true;
 }
 
+/* A literal, a parameter, or lo_open() of one. */
+static bool is_one_object(const Node *node)
+{
+    if (node != NULL && nodeTag(node) == T_TypeCast) {
+        node = AS(TypeCast, node)->arg;
+    }
+    if (node != NULL && nodeTag(node) == T_FuncCall) {
+        const FuncCall *call = AS(FuncCall, node);
+        return sp_span_eq(names_last(call->funcname), SP_SPAN_LIT("lo_open")) &&
+               call->args != NIL && nodeTag(linitial(call->args)) != T_FuncCall &&
+               is_one_object((const Node *)linitial(call->args));
+    }
+    return node != NULL && (nodeTag(node) == T_A_Const || nodeTag(node) == T_ParamRef);
+}
+
+bool record_large_object(walker *w, const FuncCall *call)
+{
+    sp_span function = names_last(call->funcname);
+    bool overwrites =
+        sp_span_eq(function, SP_SPAN_LIT("lo_put")) || sp_span_eq(function, SP_SPAN_LIT("lowrite"));
+    if (!overwrites || call->args == NIL || is_one_object((const Node *)linitial(call->args))) {
+        return false;
+    }
+    record_object(w, SP_ACTION_WRITE, SP_SQL_FUNCTION, SP_SQL_USE_SYSTEM | SP_SQL_USE_BROAD,
+                  SP_SPAN_LIT("pg_catalog"), function);
+    if (names_before(call->funcname).len == 0) {
+        record_likeness(w, function);
+    }
+    record_casts(w, SP_SQL_CAST_CALLED, function);
+    return true;
+}
+
 void record_casts(walker *w, sp_sql_cast_kind kind, sp_span word)
 {
     const sp_sql_catalogue *catalogue = w->context->catalogue;

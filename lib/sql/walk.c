@@ -296,7 +296,7 @@ static void walk_call(walker *w, const Node *node)
         walk_setting(w, call);
         return;
     }
-    if (!is_own || !record_sequence(w, call)) {
+    if (!is_own || (!record_sequence(w, call) && !record_large_object(w, call))) {
         record_call(w, schema, name);
     }
     walk_children(w, node);

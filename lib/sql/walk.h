@@ -204,6 +204,9 @@ void record_function(walker *w, sp_span schema, sp_span name);
 /* nextval() or setval() of what its argument names: a write of that. False: it is neither, or the
  * name is not certain. Its schema must be the server's own, or none. */
 bool record_sequence(walker *w, const FuncCall *call);
+/* lo_put() or lowrite() that may overwrite any number of large objects: a broad write. False: it is
+ * neither, or names one. */
+bool record_large_object(walker *w, const FuncCall *call);
 void record_call(walker *w, sp_span schema, sp_span name);
 /* The name of a type, of values that may be cast. */
 void record_type(walker *w, sp_span name);

@@ -24,6 +24,7 @@ may: [connect, read, write, alter]
 with: { mask: [personal-info] }
 """, postgres="""\
   search_path: [public, audit]
+  broad: destroy
   parts:
     - { schema: audit, class: core }
     - table: public.people
@@ -115,6 +116,18 @@ def test_no_type_comes_in_front_of_another(gate):
     with gate.connect("dora") as dora, dora.cursor() as c:
         c.execute("CREATE DOMAIN words AS varchar(1)")
         dora.rollback()
+
+
+def test_large_objects_are_overwritten_by_their_number(gate):
+    with gate.connect("mo") as mo, mo.cursor() as c:
+        c.execute("SELECT lo_from_bytea(424242, 'kept')")
+        mo.commit()
+        c.execute("SELECT lo_put(424242, 0, 'k'), lowrite(lo_open(424242, 131072), 'k')")
+        mo.rollback()
+    for text in ("SELECT lo_put(oid, 0, 'lost') FROM pg_largeobject_metadata",
+                 "SELECT lowrite(lo_open(oid, 131072), 'lost') FROM pg_largeobject_metadata"):
+        refused(gate, "mo", text, "destroy on")
+    assert bytes(gate.sql("SELECT lo_get(424242)")[0][0]) == b"kept"
 
 
 def test_who_may_drop_a_type_may_rename_it(gate):

@@ -91,6 +91,20 @@ uint64_t db_judge_before(db_session *session, const db_run_ask *run, uint64_t re
     return sp_recorder_put(&db_here.recorder, &event);
 }
 
+void db_entry_not_run(const db_session *session, const db_pending *pending)
+{
+    sp_event event = db_event_of(session, SP_EVENT_CLOSE);
+    SP_UNSET char detail[DB_DETAIL_BYTES];
+    event.reference = pending->recorded;
+    event.action = (uint8_t)pending->action;
+    event.verdict = SP_VERDICT_ALLOW;
+    event.reason = SP_REASON_RULE;
+    event.severity = SP_SEVERITY_INFO;
+    event.method = sp_span_cstr(pending->tag);
+    event.detail = db_event_detail(session, 0, "result", SP_SPAN_LIT("did not run"), detail);
+    (void)sp_recorder_put(&db_here.recorder, &event); /* no room is counted as a loss */
+}
+
 uint64_t db_judge_exported(db_session *session, const db_note *note, const sp_decision *decision)
 {
     sp_event event = db_event_of(session, SP_EVENT_DECISION);

@@ -399,7 +399,7 @@ static void end_message(db_session *session)
     judge->asked = DB_ASKED_NOT;
     db_spend_gone(session);
     db_estimate_forget(session);
-    db_pending_reset(&judge->pending);
+    db_pending_over(session);
 }
 
 db_verdict db_judge_front(db_session *session, const sp_pg_msg *msg, db_flight *flight, sp_buf *out,
@@ -566,7 +566,7 @@ void db_judge_gone(db_session *session)
     db_spend_gone(session);
     db_export_over(session);
     db_estimate_gone(session);
-    db_pending_reset(&judge->pending);
+    db_pending_over(session);
     db_names_done(&judge->names);
     db_reported_done(&judge->reported);
     db_ends_done(judge);

@@ -287,6 +287,8 @@ typedef struct {
     uint64_t ask;    /* asked of others and not used up; 0 = none */
     uint64_t reference;
     uint64_t recorded; /* the reference under which it is on disk already; 0 = it is not */
+    const char *tag;   /* of what is recorded, and its action */
+    sp_action action;
     sp_hash hash;
     sp_hash
         shown;   /* what others agree to: that of `hash`, with settings that are not the default */
@@ -390,6 +392,8 @@ void db_settings_set(const db_settings *all, sp_buf *out);
 /* ---- pending.c ---- */
 /* The next step: DB_PASS when there is none left, DB_WAIT, or DB_REFUSE. */
 db_verdict db_pending_step(db_session *session, const db_run_ask *run, db_refusal *refusal);
+/* It does not run any more, or the next message comes: what was done for it is given up. */
+void db_pending_over(db_session *session);
 /* The last step, when its budget is spent: what must be on disk before it runs. */
 db_verdict db_pending_record(db_session *session, const db_run_ask *run, db_refusal *refusal);
 /* It runs: forgets what was done. The reference under which it is on disk, 0 = it is not;
@@ -752,6 +756,8 @@ void db_judge_refused(db_session *session, const db_ruling *ruling, const char *
 /* Writes down a statement that runs next; its number, 0 when there is no room. */
 uint64_t db_judge_before(db_session *session, const db_run_ask *run, uint64_t reference);
 
+/* Writes down that what was written down before did not run after all. */
+void db_entry_not_run(const db_session *session, const db_pending *pending);
 /* Writes down that the answer of a note is an export as well, by that rule; its number, 0 when
  * there is no room. */
 uint64_t db_judge_exported(db_session *session, const db_note *note, const sp_decision *decision);

@@ -50,6 +50,15 @@ void db_pending_reset(db_pending *pending)
     *pending = (db_pending){.state = DB_PENDING_NONE};
 }
 
+void db_pending_over(db_session *session)
+{
+    db_pending *pending = &db_session_judge(session)->pending;
+    if (pending->recorded != 0) {
+        db_entry_not_run(session, pending);
+    }
+    db_pending_reset(pending);
+}
+
 void db_pending_go_on(db_session *session)
 {
     db_session_judge(session)->pending.state = DB_PENDING_NONE;
@@ -297,8 +306,11 @@ db_verdict db_pending_record(db_session *session, const db_run_ask *run, db_refu
         return DB_PASS;
     }
     pending->recorded = sp_recorder_reference();
+    pending->tag = run->tag;
+    pending->action = run->ruling->action;
     uint64_t seq = db_judge_before(session, run, pending->recorded);
     if (seq == 0) {
+        pending->recorded = 0;
         db_refuse(refusal, "53400", SP_REASON_UNRECORDED,
                   "this statement must be written down first and cannot be");
         return DB_REFUSE;
@@ -438,7 +450,7 @@ void db_pending_cancelled(db_session *session)
     db_estimate_forget(session);
     db_spend_gone(session);
     sp_hash hash = pending->hash;
-    db_pending_reset(pending);
+    db_pending_over(session);
     begin(pending, &hash);
     db_pending_fail(session, "57014", asks_nobody ? SP_REASON_UNAVAILABLE : SP_REASON_APPROVAL,
                     "canceling statement due to user request", "");

@@ -5,6 +5,7 @@ server. The ledger says what became of it.
 OWNS nothing. PROCESS tests. TRUST none. SPEC docs/DATABASE.md "When a client is gone".
 """
 import contextlib
+import os
 import signal
 import socket
 import struct
@@ -15,12 +16,12 @@ import pytest
 
 from dbgatelib import SCHEMA, office_of, orders_documents
 from officelib import wait_for
-from pgraw import FLUSH, SYNC, bind, execute, message, parse, query
+from pgraw import FLUSH, SYNC, Raw, bind, error_of, execute, message, parse, query
 from portal import Refused
-from test_db_ask import answer, asked, nothing_waits
+from test_db_ask import answer, asked, cancel, nothing_waits
 
 DOCUMENTS = orders_documents(
-    ["dba", "lead", "reader"],
+    ["dba", "lead", "reader", "sweeper"],
     """\
 kind: Rule
 name: usual work
@@ -34,6 +35,12 @@ who: { roles: [reader] }
 to: { resources: [orders-db] }
 may: [connect, read, write]
 with: { limit: { rows: 50 } }
+---
+kind: Rule
+name: sweepers sweep
+who: { roles: [sweeper] }
+to: { resources: [orders-db] }
+may: [connect, read, destroy]
 ---
 kind: Rule
 name: a lead agrees before rows go
@@ -50,7 +57,7 @@ CREATE TABLE slow (id int);
 CREATE FUNCTION slowly() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN PERFORM pg_sleep(2); RETURN NULL; END';
 CREATE CONSTRAINT TRIGGER slowly AFTER INSERT ON slow DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION slowly();
 """
-gate = office_of(DOCUMENTS, (("dora", "dba"), ("lena", "lead"), ("rita", "reader")), accounts=("op_all", "op_keep"), schema=MORE,
+gate = office_of(DOCUMENTS, (("dora", "dba"), ("lena", "lead"), ("rita", "reader"), ("susi", "sweeper")), accounts=("op_all", "op_keep"), schema=MORE,
                  sql=["GRANT pg_read_all_data TO op_keep", "GRANT op_all TO op_keep", "ANALYZE"])
 SLEEP = "SELECT pg_sleep(600)"
 CHANGE = "UPDATE counted SET n = n + 1 WHERE id = 1"
@@ -191,3 +198,30 @@ def test_what_others_approved_and_was_kept_is_rolled_back(gate, pieces):
     with pytest.raises(Refused) as what:
         gate.people["dora"].post(f"/keeps/{keep['id']}/undo", {"reason": "back"})
     assert "was rolled back" in str(what.value)
+
+
+@pytest.mark.parametrize("how", ["reset", "cancelled"])
+def test_what_was_written_down_and_did_not_run_has_its_end(gate, how):
+    """It stands in the ledger before it runs; whoever reads it there reads on."""
+    with contextlib.closing(Raw(gate.port, tls=None, timeout=30)) as raw:
+        found = raw.log_in("susi", "orders-db", gate.password("susi"))
+        assert found[-1] == ("Z", b"I")
+        ledger = gate.office.kill("ledger", signal.SIGSTOP)
+        try:
+            raw.send(query("DELETE FROM slow"))
+            time.sleep(1)
+            if how == "reset":
+                goes(raw, how)
+            else:
+                cancel(gate, found)
+            time.sleep(0.3)
+        finally:
+            os.kill(ledger, signal.SIGCONT)
+        if how == "cancelled":
+            assert error_of(raw.until("Z"))["C"] == "57014"
+
+    def ends():
+        items = gate.audrey.items("/admin/ledger/events?gate=db&person=susi&verdict=allow&limit=50")
+        return [e["detail"].get("result") for e in items if e.get("method") == "DELETE" and "result" in (e.get("detail") or {})]
+
+    wait_for("its end", 20, lambda: ends() == ["did not run"] * (1 if how == "reset" else 2))

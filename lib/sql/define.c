@@ -170,6 +170,27 @@ static void walk_trigger(walker *w, const CreateTrigStmt *trigger)
     walk(w, trigger->whenClause);
 }
 
+/* OWNED BY t.x: it goes with the table from now on, and is what policy says of that. */
+static void record_owner(walker *w, const AlterSeqStmt *alter)
+{
+    for (int i = 0; i < list_length(alter->options); i++) {
+        const DefElem *option = AS(DefElem, list_nth(alter->options, i));
+        const List *names = names_of(option->arg);
+        if (!sp_span_eq(text_of(option->defname), SP_SPAN_LIT("owned_by")) ||
+            list_length(names) < 2) {
+            continue; /* NONE */
+        }
+        const RangeVar table = relation_of_names(names, 1);
+        const given_name to = given_of(w, text_of(table.schemaname), text_of(table.relname));
+        const found_relation found = walk_resolve(w, alter->sequence, true);
+        if (found.kind == FOUND_KNOWN) {
+            record_becoming(w, found.relation, to.schema, to.name, 0);
+        } else if (found.kind == FOUND_UNKNOWN) {
+            record_given_unknown(w, alter->sequence, &to);
+        }
+    }
+}
+
 static bool walk_of_relation(walker *w, const Node *node)
 {
     switch ((int)nodeTag(node)) {
@@ -184,6 +205,7 @@ static bool walk_of_relation(walker *w, const Node *node)
     case T_AlterSeqStmt:
         record_relation(w, AS(AlterSeqStmt, node)->sequence,
                         kind_asks(OBJECT_SEQUENCE, KIND_CHANGE), 0);
+        record_owner(w, AS(AlterSeqStmt, node));
         return true;
     case T_CreateTrigStmt:
         walk_trigger(w, AS(CreateTrigStmt, node));

@@ -199,6 +199,9 @@ static void what_has_no_rows_is_not_meant(void **state)
         {"SELECT last_value FROM scr.seq", "read scr.seq"},
         {"DELETE FROM seq", "destroy! seq"},
         {"ALTER SEQUENCE scr.seq RESTART", "alter scr.seq"},
+        {"ALTER SEQUENCE scr.seq OWNED BY scr.cust.id", "alter scr.seq; alter> scr.cust"},
+        {"ALTER SEQUENCE seq OWNED BY cust.id", "alter scr.seq; alter~ seq; alter> scr.cust"},
+        {"ALTER SEQUENCE scr.seq OWNED BY NONE", "alter scr.seq"},
         {"CREATE SCHEMA AUTHORIZATION CURRENT_USER", "unknown"},
         {"ALTER EXTENSION hstore SET SCHEMA scr", "destroy database; administer database"},
     };

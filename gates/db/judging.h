@@ -602,6 +602,8 @@ sp_span db_made_own(const db_judge *judge, const sp_sql_judgement *judgement, sp
 bool db_made_hides(const db_judge *judge);
 /* It defined things of which the catalogue may be older. */
 bool db_made_is_early(const db_judge *judge);
+/* Of ended transactions there are so many that the catalogue is waited for, which has them. */
+bool db_made_is_filling(const db_judge *judge);
 /* Another number whenever other names are temporary relations, or may be, and with
  * db_made_is_early(). */
 uint64_t db_made_state(const db_judge *judge);

@@ -109,6 +109,12 @@ bool db_made_is_early(const db_judge *judge)
     return judge->is_defining || judge->defined_us != 0;
 }
 
+bool db_made_is_filling(const db_judge *judge)
+{
+    bool has_many = judge->other_count > DB_TEMPS_MAX / 2 || judge->made_count > DB_TEMPS_MAX / 2;
+    return has_many && judge->defined_us != 0 && !judge->is_defining;
+}
+
 uint64_t db_made_state(const db_judge *judge)
 {
     uint32_t temps = judge->temp_count + (judge->temps_renamed ? DB_TEMPS_MAX + 1 : 0);
@@ -137,8 +143,9 @@ const sp_sql_judgement *db_judge_text(db_session *session, sp_span text, bool by
 {
     db_judge *judge = db_session_judge(session);
     db_catalogue *catalogue = judge->catalogue;
-    if (judge->defined_us != 0 && catalogue->seen_us >= judge->defined_us) {
-        judge->defined_us = 0; /* its own names are among the others' now */
+    bool is_seen = judge->defined_us != 0 && catalogue->seen_us >= judge->defined_us;
+    if (is_seen && !judge->is_defining) { /* that was of an earlier transaction */
+        judge->defined_us = 0;            /* its own names are among the others' now */
         judge->other_count = judge->made_count = 0;
     }
     db_catalogue_bind(catalogue, session->snapshot);

@@ -31,7 +31,7 @@ static db_verdict be_sure(db_session *session, uint32_t flags, bool names, bool 
     bool has_moved = names && seen_us < judge->catalogue->stale_us;
     bool is_old = ((flags & SP_SQL_IS_MAYBE_CALL) != 0 || by_key) &&
                   seen_us + LOOK_HOLDS_US < sp_loop_now_us(db_here.loop);
-    if ((flags & SP_SQL_IS_UNSURE) == 0 && !has_moved && !is_old) {
+    if ((flags & SP_SQL_IS_UNSURE) == 0 && !has_moved && !is_old && !db_made_is_filling(judge)) {
         judge->look_us = 0;
         return DB_PASS;
     }

@@ -167,6 +167,12 @@ db_verdict db_asks_begin(db_session *session, const db_run_ask *run, db_refusal 
         return db_asks_not("others cannot agree to what is run by a name",
                            "Send the statement itself instead of EXECUTE or FETCH.", refusal);
     }
+    if (!db_values_are_plain(run)) {
+        return db_asks_not("others cannot agree to values of types that may make others of them",
+                           "Leave the types of parameters to the server, or to the statement: "
+                           "$1::int.",
+                           refusal);
+    }
     if (decision->asks_apart) {
         return db_asks_not("more rules ask others for parts of this than can be asked for at once",
                            "Send them apart, so that each waits for those whose word it needs.",

@@ -85,6 +85,27 @@ static uint32_t type_of(const sp_pg_parse *types, uint16_t at)
     return at < types->type_count ? oid : 0;
 }
 
+bool db_values_are_plain(const db_run_ask *run)
+{
+    /* none; bool, numbers, texts, bytes, JSON, addresses, times, uuid; arrays of these */
+    static const uint16_t plain[] = {0,    16,   17,   20,   21,   23,   25,   26,   114,  199,
+                                     650,  700,  701,  705,  869,  1000, 1001, 1005, 1007, 1009,
+                                     1014, 1015, 1016, 1021, 1022, 1028, 1041, 1042, 1043, 1082,
+                                     1083, 1114, 1115, 1182, 1183, 1184, 1185, 1186, 1187, 1231,
+                                     1266, 1270, 1700, 2950, 2951, 3802, 3807};
+    sp_reader in = sp_reader_of(run->types.types);
+    bool all = run->values == NULL || !run->is_typed;
+    for (uint32_t i = 0; run->values != NULL && all && i < run->types.type_count; i++) {
+        uint32_t type = sp_read_u32(&in);
+        size_t at = 0;
+        while (at < SP_COUNT(plain) && plain[at] != type) {
+            at++;
+        }
+        all = at < SP_COUNT(plain);
+    }
+    return all;
+}
+
 bool db_types_fit(const db_session *session, const sp_sql_judgement *judgement,
                   const sp_pg_parse *parse, db_refusal *refusal)
 {

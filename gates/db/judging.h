@@ -349,6 +349,9 @@ bool db_must_keep(const db_session *session, const db_run_ask *run);
 sp_hash db_run_hash(const db_run_ask *run);
 /* The same for people. */
 void db_run_write(const db_run_ask *run, sp_buf *out);
+/* Whether values are read as they are shown: of a "char" the first byte of '199' is all there is.
+ */
+bool db_values_are_plain(const db_run_ask *run);
 /* No parameter that a Parse declares is of a type for which users made casts: which of them run
  * would stand nowhere in the text. Nor of one that may be a temporary table's, where a table is
  * made of it. False with a refusal. */

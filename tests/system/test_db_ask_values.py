@@ -12,7 +12,7 @@ import pytest
 
 from dbgatelib import office_of
 from officelib import wait_for
-from pgraw import SYNC, Raw, bind, execute, fields, message, parse
+from pgraw import SYNC, Raw, bind, execute, fields, message, parse, query
 from test_db_ask import DOCUMENTS, answer, asked
 from test_db_masking import Libpq
 
@@ -80,6 +80,21 @@ def test_text_and_values_are_shown_and_agreed_to(gate):
     run.join(20)
     assert "why all of them?" in results[0] and count(gate, "orders") == 200
     dora.close()
+
+
+@pytest.mark.parametrize("make", [
+    typed("DELETE FROM audit.entries WHERE id::text >= $1 OR true", 18, name="p"), typed("DELETE FROM audit.entries WHERE id::text = ANY ($1) OR true", 1002, name="p"),
+    query('PREPARE p ("char") AS DELETE FROM audit.entries WHERE id::text >= $1 OR true') + SYNC],
+    ids=["char", "array of char", "PREPARE"])
+def test_nobody_is_asked_about_a_value_that_its_type_makes_another(gate, raw, make):
+    """Of '199' a "char" is '1'."""
+    raw.send(make, SYNC)
+    for _ in range(3 if b"PREPARE" in make else 1):
+        raw.until("Z")
+    raw.send(bound(b"{199}" if b"ANY" in make else b"199", name="p"), execute(), SYNC)
+    wait = Answer(raw)
+    assert wait.error()["C"] == "42501" and "types" in wait.error()["M"]
+    assert not gate.people["lena"].get("/approvals?state=waiting")["items"]
 
 
 def test_it_runs_once_for_these_values(gate, raw):

@@ -216,6 +216,7 @@ static sp_action action_of_command(walker *w, const AlterTableStmt *alter,
     case AT_AddConstraint:
         return keyed;
     case AT_DropColumn:
+        return kind_asks(OBJECT_COLUMN, KIND_DROP);
     case AT_SetUnLogged: /* the next crash empties it */
         return SP_ACTION_DESTROY;
     case AT_DropConstraint: /* with it keys of others, views that group by it */

@@ -141,7 +141,8 @@ static void walk_schema(walker *w, const CreateSchemaStmt *create)
     if (w->made_in.len == 0) {
         walk_fault(w, SP_SQL_UNKNOWN, "CREATE SCHEMA without a name");
     }
-    record_object(w, SP_ACTION_ALTER, SP_SQL_SCHEMA, 0, w->made_in, SP_SPAN_EMPTY);
+    record_object(w, kind_asks(OBJECT_SCHEMA, KIND_CREATE), SP_SQL_SCHEMA, 0, w->made_in,
+                  SP_SPAN_EMPTY);
     walk_list(w, create->schemaElts);
     w->made_in = SP_SPAN_EMPTY;
 }

@@ -24,7 +24,10 @@
 static const object_kind kinds[] = {
     /* ---- rows, and what they are found by ---- */
     {.type = OBJECT_TABLE, .place = KIND_RELATION, .asks = ROWS},
-    {.type = OBJECT_FOREIGN_TABLE, .place = KIND_RELATION, .asks = ROWS},
+    /* rows of another server come under a name of this one */
+    {.type = OBJECT_FOREIGN_TABLE,
+     .place = KIND_RELATION,
+     .asks = {SP_ACTION_ADMINISTER, SP_ACTION_ALTER, SP_ACTION_DESTROY}},
     {.type = OBJECT_MATVIEW, .place = KIND_RELATION, .asks = ROWS},
     {.type = OBJECT_VIEW, .place = KIND_RELATION, .asks = ROWS}, /* somebody's query */
     {.type = OBJECT_SEQUENCE, .place = KIND_RELATION, .asks = ROWS},

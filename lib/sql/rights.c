@@ -26,15 +26,17 @@ bool walk_rights(walker *w, const Node *node)
         record_object(w, SP_ACTION_DESTROY, SP_SQL_DATABASE, SP_SQL_USE_ALL, SP_SPAN_EMPTY,
                       SP_SPAN_EMPTY);
         break;
-    case T_CreateForeignTableStmt: /* shows rows of another server under a name of this one */
+    case T_CreateForeignTableStmt:
         if (is_temporary_name(AS(CreateForeignTableStmt, node)->base.relation)) {
             walk_fault(w, SP_SQL_FORBIDDEN, "a foreign table in pg_temp");
         }
         w->statement->flags |= SP_SQL_IS_SECRET;
-        break;
+        record_database(w, kind_asks(OBJECT_FOREIGN_TABLE, KIND_CREATE));
+        return true;
     case T_ImportForeignSchemaStmt:
         w->statement->flags |= SP_SQL_IS_SECRET;
-        break;
+        record_database(w, kind_asks(OBJECT_FOREIGN_TABLE, KIND_CREATE));
+        return true;
     case T_GrantRoleStmt:
     case T_ReassignOwnedStmt:
     case T_AlterTableMoveAllStmt:

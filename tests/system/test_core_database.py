@@ -198,16 +198,17 @@ def session_of(person):
     return int(person.get("/me")["session"]["id"], 16)
 
 
-def spend(line, who, action, statements=1, rows=0, nbytes=0, day_rows=0, day_bytes=0, estimated=0, reference=7, carried=0, wants=0):
+def spend(line, who, action, statements=1, rows=0, nbytes=0, day_rows=0, day_bytes=0, estimated=0, reference=7, carried=0, wants=0,
+          guesses=0):
     slot, session = who
-    return line.call(SPEND, struct.pack(">IQQBIIQQQQQQQQQB", slot, session, reference, action, 1 << action, statements, rows,
-                                        nbytes, estimated, day_rows, day_bytes, carried, 0, 0, 0, wants) + text(b"orders-db"))[0]
+    return line.call(SPEND, struct.pack(">IQQBIIQQQQQQQQQBB", slot, session, reference, action, 1 << action, statements, rows,
+                                        nbytes, estimated, day_rows, day_bytes, carried, 0, 0, 0, wants, guesses) + text(b"orders-db"))[0]
 
 
 def spend_body(who, reference, day_rows=0, day_bytes=0, statements=0, carried=0, nbytes=0, next_bytes=1, wants=1):
     slot, session = who
-    return struct.pack(">IQQBIIQQQQQQQQQB", slot, session, reference, READ, 1 << READ, statements, 0, nbytes, 0, day_rows,
-                       day_bytes, carried, next_bytes, 0, 0, wants) + text(b"orders-db")
+    return struct.pack(">IQQBIIQQQQQQQQQBB", slot, session, reference, READ, 1 << READ, statements, 0, nbytes, 0, day_rows,
+                       day_bytes, carried, next_bytes, 0, 0, wants, 0) + text(b"orders-db")
 
 
 def portion(line, who, reference, **words):
@@ -422,6 +423,25 @@ def test_too_many_rows_at_once(office):
     assert spend(line, who, DESTROY, rows=1001) == EDENIED
     with pytest.raises(Refused):
         qian.get("/me")
+
+
+def test_one_guess_of_a_person_is_under_way(office):
+    """Another one waits four seconds for its end, over whatever line it comes; what is no guess goes on, and other people's."""
+    line, other = gate(office), gate(office)
+    guy = log_in(office, line, office.employee("guy", ["dba"]))
+    gus = log_in(office, line, office.employee("gus", ["dba"]))
+    assert spend(line, guy, DESTROY, estimated=1, reference=31, guesses=1) == OK
+    assert spend(other, gus, DESTROY, estimated=1, reference=32, guesses=1) == OK
+    assert spend(line, gus, DESTROY, estimated=1, reference=33) == OK
+    began = time.monotonic()
+    assert spend(other, guy, DESTROY, estimated=1, reference=34, guesses=1) not in (OK, EDENIED) and 3 < time.monotonic() - began < 7
+    assert spend(line, guy, DESTROY, statements=0, rows=2, estimated=1, reference=31) == OK
+    assert spend(other, guy, DESTROY, estimated=1, reference=35, guesses=1) == OK
+    other.socket.close()
+    began = time.monotonic()
+    assert spend(line, guy, DESTROY, estimated=1, reference=36, guesses=1) == OK, "the other's went with its line"
+    assert spend(line, guy, DESTROY, statements=0, wants=2, reference=36) == OK
+    assert spend(line, guy, DESTROY, estimated=1, reference=37, guesses=1) == OK and time.monotonic() - began < 3
 
 
 def test_estimates_count_until_they_are_settled_once(office):

@@ -745,7 +745,7 @@ def test_budgets_are_of_a_person_whatever_the_gate(office, line, keys):
     signed_in = show(line, "ann", registered(office.people["ann"], keys)[1])[1]
 
     def spend(nbytes, day_bytes):
-        return line.call(SPEND, struct.pack(">IQQBIIQQQQQQQQQB", *signed_in.session, 7, 3, 1 << 3, 1, 0, nbytes, 0, 0, day_bytes, 0, 0, 0, 0, 0) +
+        return line.call(SPEND, struct.pack(">IQQBIIQQQQQQQQQBB", *signed_in.session, 7, 3, 1 << 3, 1, 0, nbytes, 0, 0, day_bytes, 0, 0, 0, 0, 0, 0) +
                          text(b"ws-7"))[0]
 
     assert spend(60, 100) == OK and spend(60, 100) == EDENIED

@@ -318,6 +318,13 @@ void sp_sql_redact_unread(sp_span text, size_t max_bytes, sp_buf *out)
 
 /* ---- for people who decide ---- */
 
+/* A comment to the end of its line, which no screen shows as one. */
+static bool ends_at_return(sp_span text, size_t at, size_t end)
+{
+    return text.ptr[at] == '-' && end < text.len && text.ptr[end] == '\r' &&
+           (end + 1 == text.len || text.ptr[end + 1] != '\n');
+}
+
 /* The server takes all that is not ASCII into a bare name: an alias may look like a blank, WHERE, a
  * blank and a condition. Where literals begin is in doubt, all behind it counts as bare. */
 static void put_seen(sp_span text, sp_buf *out)
@@ -332,6 +339,10 @@ static void put_seen(sp_span text, sp_buf *out)
                                            : i;
         if (end > i && !doubt) {
             sp_buf_seen(out, sp_span_slice(text, i, end));
+            if (ends_at_return(text, i, end)) {
+                sp_buf_text(out, "<U+000D>\n");
+                end++;
+            }
         } else {
             end = doubt ? text.len : end_of_plain(text, i);
             sp_buf_seen_bare(out, sp_span_slice(text, i, end));

@@ -139,6 +139,12 @@ static void shown_whole_or_not_at_all(void **state)
     assert_true(sp_sql_show(SP_SPAN_LIT("a\x1b[K \xe2\x80\xae\xe2\x80\x8b\x0d"), false, 100, &out));
     assert_span_text(sp_buf_borrow(&out), "a<U+001B>[K <U+202E><U+200B><U+000D>");
     sp_buf_reset(&out);
+    /* what runs behind a comment stands on a line of its own */
+    assert_true(sp_sql_show(SP_SPAN_LIT("DELETE FROM a WHERE k = 1 -- b\r OR true -- c\r\n"), false,
+                            100, &out));
+    assert_span_text(sp_buf_borrow(&out),
+                     "DELETE FROM a WHERE k = 1 -- b<U+000D>\n OR true -- c<U+000D>\n");
+    sp_buf_reset(&out);
     /* an alias is no WHERE; what stands in a literal is no operator */
     assert_true(sp_sql_show(SP_SPAN_LIT("DELETE FROM a x\xc2\xa0WHERE\xc2\xa0k\xef\xbc\x9d"
                                         "7"),

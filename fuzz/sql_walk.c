@@ -122,6 +122,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         abort();
     }
     sp_buf_done(&shown);
+    auto_buf sp_buf words = sp_buf_make(1 << 16);
+    if (sp_sql_words_write(text, &words) && words.ptr[words.len - 1] != ']') {
+        abort();
+    }
     if (!fine) {
         return 0;
     }

@@ -127,27 +127,13 @@ static void add_unkept(limits *to, const json_t *manifest, const json_t *one)
     }
 }
 
-/* A foreign key is added when all hangs on the table, and the server reads both tables then. */
-static bool is_tied(const json_t *manifest, const json_t *one)
-{
-    const json_t *keys = json_object_get(manifest, "foreign");
-    const json_t *oid = json_object_get(one, "oid");
-    bool is = false;
-    for (size_t i = 0; i < json_array_size(keys) && !is; i++) {
-        const json_t *key = json_array_get(keys, i);
-        is = json_equal(json_object_get(key, "table"), oid) ||
-             json_equal(json_object_get(key, "references"), oid);
-    }
-    return is;
-}
-
 /* Where rows go into a table that is there, all that hangs on it runs; else what it is made with.
  */
 static void add_calls(limits *to, const json_t *manifest, const json_t *one)
 {
     const json_t *calls = json_object_get(one, "calls");
     bool falls = has_verb(manifest, "ANY DROP");
-    bool later = has_verb(manifest, "DROP ALTER") && !is_tied(manifest, one);
+    bool later = has_verb(manifest, "DROP ALTER");
     for (size_t i = 0; i < json_array_size(calls); i++) {
         const json_t *call = json_array_get(calls, i);
         const char *owner = json_string_value(json_object_get(call, "owner"));

@@ -155,6 +155,8 @@ static const char COLUMNS[] =
     "  'quoted', quote_ident(a.attname), 'number', a.attnum, 'type_oid', a.atttypid::bigint,"
     "  'type', format_type(a.atttypid, a.atttypmod),"
     "  'generated', a.attgenerated <> '', 'fixed', a.attidentity = 'a', 'notnull', a.attnotnull,"
+    "  'domain', NULLIF(t.typtype = 'd', false), 'row_of', (SELECT NULLIF(max(y.typrelid::bigint),"
+    "   0) FROM pg_catalog.pg_type y WHERE y.oid IN (t.oid, t.typelem, t.typbasetype)),"
     "  'default', CASE WHEN a.attgenerated = '' THEN pg_get_expr(d.adbin, d.adrelid) END,"
     "  'collation', (SELECT format('%I.%I', cn.nspname, o.collname) FROM pg_catalog.pg_collation o"
     "   JOIN pg_catalog.pg_namespace cn ON cn.oid = o.collnamespace"

@@ -188,23 +188,31 @@ static const char DEFINITIONS[] =
     "  'pg_catalog.pg_constraint'::regclass) OR COALESCE(t.list, f.list, w.list) IS NOT NULL";
 
 /* Names that nothing else may have when these come back, of a whole database: [class, number, name,
- * of which relation]; those of functions are long, and their types may be gone: as md5. */
+ * of which relation, it or that is in $1]; those of functions are long, and their types may be
+ * gone: as md5. */
 static const char NAMES[] =
     "SELECT COALESCE(json_agg(json_build_array(x.class::bigint, x.oid::bigint, x.name,"
-    " x.host::bigint)), '[]'::json)::text FROM ("
-    " SELECT 'pg_catalog.pg_proc'::regclass, p.oid, md5(p.oid::regprocedure::text), 0::oid"
+    " x.host::bigint, EXISTS (SELECT FROM json_array_elements($1::json) j WHERE j->>'name' IN"
+    " (x.bare, x.part)))),"
+    " '[]'::json)::text FROM ("
+    " SELECT 'pg_catalog.pg_proc'::regclass, p.oid, md5(p.oid::regprocedure::text), 0::oid,"
+    "  p.proname, NULL::name"
     "  FROM pg_catalog.pg_proc p"
     " UNION ALL SELECT 'pg_catalog.pg_class'::regclass, c.oid,"
-    "  format('%I.%I', n.nspname, c.relname), 0 FROM pg_catalog.pg_class c"
+    "  format('%I.%I', n.nspname, c.relname), 0, c.relname, NULL"
+    "  FROM pg_catalog.pg_class c"
     "  JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace"
     "  WHERE c.relkind NOT IN ('t', 'c') AND c.relpersistence <> 't'"
     " UNION ALL SELECT 'pg_catalog.pg_type'::regclass, t.oid,"
-    "  format('%I.%I', n.nspname, t.typname), 0 FROM pg_catalog.pg_type t"
+    "  format('%I.%I', n.nspname, t.typname), 0, t.typname, NULL"
+    "  FROM pg_catalog.pg_type t"
     "  JOIN pg_catalog.pg_namespace n ON n.oid = t.typnamespace"
     "  WHERE t.typtype IN ('d', 'e', 'r') OR t.typrelid IN (SELECT c.oid"
     "   FROM pg_catalog.pg_class c WHERE c.relkind = 'c')"
-    " UNION ALL SELECT 'pg_catalog.pg_constraint'::regclass, k.oid, k.conname, k.conrelid"
-    "  FROM pg_catalog.pg_constraint k WHERE k.conrelid <> 0) x(class, oid, name, host)"
+    " UNION ALL SELECT 'pg_catalog.pg_constraint'::regclass, k.oid, k.conname, k.conrelid,"
+    "  k.conname, (SELECT c.relname FROM pg_catalog.pg_class c WHERE c.oid = k.conrelid)"
+    "  FROM pg_catalog.pg_constraint k WHERE k.conrelid <> 0)"
+    " x(class, oid, name, host, bare, part)"
     " WHERE x.oid >= 16384";
 
 static sp_err list_oids(const json_t *manifest, const char *what, sp_buf *out)
@@ -241,8 +249,13 @@ sp_err keep_definitions(keep_job *job, PGconn *conn, json_t *manifest)
     json_object_set_new(manifest, "definitions", found);
     if (whole) {
         json_t *names = NULL;
-        TRY(keep_exec_json(job, conn, NAMES, 0, NULL, &names));
+        char words[SP_KEEPER_OBJECTS_MAX_BYTES + 1];
+        bool known = job->job.objects.len > 2;
+        TRY(sp_fit(words, sizeof(words), known ? job->job.objects : SP_SPAN_LIT("[]")));
+        const char *const list_of_words[] = {words};
+        TRY(keep_exec_json(job, conn, NAMES, 1, list_of_words, &names));
         json_object_set_new(manifest, "names", names);
+        json_object_set_new(manifest, "says_names", json_boolean(known));
     }
     return sp_ok();
 }

@@ -87,6 +87,13 @@ bool keep_said_met(sp_span text)
            (sp_span_eq(code, SP_SPAN_LIT("XX000")) || sp_span_starts(code, SP_SPAN_LIT("40")));
 }
 
+bool keep_said_is(sp_span text, const char *state)
+{
+    sp_span code;
+    sp_span message;
+    return find_error(&text, &code, &message) && sp_span_eq(code, sp_span_cstr(state));
+}
+
 void keep_said_one(sp_span code, sp_span message, sp_buf *out)
 {
     if (is_bare(code)) {

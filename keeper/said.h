@@ -16,6 +16,9 @@
 
 /* Of an error that is the keeper's own (undo_code.c). */
 #define KEEP_SAID_OURS "SP001"
+/* Of rows and a foreign key. */
+#define KEEP_SAID_NO_PARENT "23503"
+#define KEEP_SAID_NO_RIGHT "42501"
 
 /* text: with VERBOSITY verbose. Appends the first error, its hint where nothing stands before that;
  * of an error that may hold values only the code. Nothing: there is no error in it. */
@@ -26,6 +29,8 @@ bool keep_said_is_busy(sp_span text);
 /* Two changed the same thing of the catalogs at a time, or waited for each other: the transaction
  * may be run anew. */
 bool keep_said_met(sp_span text);
+/* The first error has this SQLSTATE. */
+bool keep_said_is(sp_span text, const char *state);
 /* The same as keep_said() of one message with its SQLSTATE. */
 void keep_said_one(sp_span code, sp_span message, sp_buf *out);
 

@@ -124,7 +124,12 @@ static const char PRESENT[] =
     "SELECT COALESCE(json_object_agg(c.oid::text, json_build_object("
     "'quoted', format('%I.%I', n.nspname, c.relname), 'kind', c.relkind,"
     "'ours', pg_has_role(c.relowner, 'USAGE'), 'file', c.relfilenode::bigint, 'logged', "
-    "c.relpersistence = 'p',"
+    "c.relpersistence = 'p', 'lacks', array_to_string(ARRAY(SELECT p FROM unnest(ARRAY['SELECT',"
+    " 'INSERT', 'UPDATE', 'DELETE']) p WHERE NOT has_table_privilege(c.oid, p)), ' '),"
+    "'row_is_used', EXISTS (SELECT FROM pg_catalog.pg_depend d JOIN pg_catalog.pg_type y"
+    " ON y.oid = d.refobjid WHERE c.reltype IN (y.oid, y.typelem) AND d.refclassid ="
+    " 'pg_catalog.pg_type'::regclass AND (d.classid = 'pg_catalog.pg_class'::regclass AND"
+    " d.objsubid > 0 OR d.classid = 'pg_catalog.pg_type'::regclass AND d.objid <> y.typarray)),"
     "'names', (SELECT json_object_agg(a.attnum::text, a.attname) FROM pg_catalog.pg_attribute a"
     " WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped),"
     "'later', EXISTS (SELECT FROM pg_catalog.pg_index i WHERE NOT i.indimmediate AND (i.indrelid ="
@@ -377,6 +382,18 @@ static sp_err write_script(void *self)
     return undo_script(u, &sql);
 }
 
+/* Rows have no parent, or nobody may look whether they have; or a key's tables would run code of
+ * others: it goes on without asking. */
+static bool is_weaker(undo *u, sp_span said)
+{
+    bool fits = u->at == UNDO_WEAK_ROWS ? keep_said_is(said, KEEP_SAID_NO_PARENT) ||
+                                              keep_said_is(said, KEEP_SAID_NO_RIGHT)
+                                        : keep_said_is(said, KEEP_SAID_OURS);
+    bool is = (u->at & ~u->weak) != 0 && fits;
+    u->weak |= is ? u->at : 0;
+    return is;
+}
+
 /* Without values: whoever asks for an undo may see them masked. SP_EAGAIN: others were in the way
  * for the moment, and nothing came of it. */
 static sp_err note_said(undo *u)
@@ -387,7 +404,8 @@ static sp_err note_said(undo *u)
         sp_buf_reset(&u->job->why);
         return sp_fail(SP_ECONFLICT);
     }
-    u->met = !u->job->end_unknown && keep_said_met(sp_buf_borrow(&words));
+    u->met = !u->job->end_unknown &&
+             (keep_said_met(sp_buf_borrow(&words)) || is_weaker(u, sp_buf_borrow(&words)));
     keep_said(sp_buf_borrow(&words), &said);
     if (said.len > 0) {
         sp_buf_reset(&u->job->why);
@@ -472,6 +490,7 @@ static sp_err look(undo *u)
     TRY(undo_find_equals(u));
     TRY(undo_find_grounds(u));
     TRY(undo_find_missing(u));
+    TRY(undo_leave_others(u));
     TRY(undo_leave_unknown(u));
     TRY(undo_leave_taken(u));
     TRY(undo_leave_above(u));
@@ -539,6 +558,7 @@ void undo_done(undo *u)
     sp_free(u->missing);
     sp_free(u->missing_ids);
     sp_free(u->left);
+    sp_free(u->first);
     sp_free(u->ties);
     json_decref(u->manifest);
     json_decref(u->present);
@@ -553,11 +573,13 @@ void undo_done(undo *u)
     json_decref(u->told);
 }
 
-/* *ret_met: others met it, and nothing of it is there. */
-static sp_err run(keep_job *job, bool try, bool *ret_met)
+/* *ret_met: it may be run anew, and nothing of it is there. */
+static sp_err run(keep_job *job, bool try, unsigned *weak, bool *ret_met)
 {
     undo u = undo_make(job, try);
+    u.weak = *weak;
     sp_err err = run_once(&u);
+    *weak = u.weak;
     *ret_met = u.met;
     undo_done(&u);
     return err;
@@ -566,11 +588,12 @@ static sp_err run(keep_job *job, bool try, bool *ret_met)
 sp_err keep_run_undo(keep_job *job, bool try)
 {
     bool met = false;
-    sp_err err = run(job, try, &met);
+    unsigned weak = 0;
+    sp_err err = run(job, try, &weak, &met);
     for (int again = 0; again < AGAIN_MAX && met && !keep_work_is_given_up(&job->work); again++) {
         sp_buf_reset(&job->why);
         sp_buf_reset(&job->report);
-        err = run(job, try, &met);
+        err = run(job, try, &weak, &met);
     }
     return err;
 }

@@ -93,8 +93,7 @@ static bool fell_with_it(const undo *u, const json_t *column)
     return undo_verb_is(u, "ALTER") || gone;
 }
 
-/* The table, or a partition of it. */
-static bool is_of_it(const json_t *one, const undo_table *t)
+bool undo_is_of(const json_t *one, const undo_table *t)
 {
     return one == t->relation ||
            strcmp(undo_text(one, "root"), undo_text(t->relation, "quoted")) == 0;
@@ -106,7 +105,7 @@ static bool is_mixed(const undo *u, const undo_table *t)
     bool is = false;
     for (size_t i = 0; i < json_array_size(relations); i++) {
         const json_t *one = json_array_get(relations, i);
-        is = is || (is_of_it(one, t) && json_is_true(json_object_get(one, "written")));
+        is = is || (undo_is_of(one, t) && json_is_true(json_object_get(one, "written")));
     }
     return is;
 }
@@ -119,7 +118,7 @@ bool undo_is_rewritten(const undo *u, const undo_table *t)
         const json_t *one = json_array_get(relations, i);
         const json_t *now = undo_present(u, one);
         const json_t *file = json_object_get(one, "file");
-        is = is || (is_of_it(one, t) && now != NULL && file != NULL &&
+        is = is || (undo_is_of(one, t) && now != NULL && file != NULL &&
                     !json_equal(file, json_object_get(now, "file")));
     }
     return is;
@@ -137,6 +136,19 @@ bool undo_is_unlogged(const undo_table *t)
 {
     return json_is_true(json_object_get(t->relation, "logged")) &&
            json_is_false(json_object_get(t->now, "logged"));
+}
+
+/* It, or a part of it. */
+static bool is_unlogged(const undo *u, const undo_table *t)
+{
+    const json_t *relations = json_object_get(u->manifest, "relations");
+    bool is = false;
+    for (size_t i = 0; i < json_array_size(relations) && !is; i++) {
+        const json_t *one = json_array_get(relations, i);
+        const undo_table part = {.relation = one, .now = undo_present(u, one)};
+        is = undo_is_of(one, t) && part.now != NULL && undo_is_unlogged(&part);
+    }
+    return is;
 }
 
 bool undo_is_in_root(const undo *u, const json_t *relation)
@@ -245,7 +257,7 @@ static bool decide(const undo *u, bool rows, undo_table *t)
     bool cascades = strcmp(undo_text(t->relation, "why"), "cascade") == 0 && !says(u, "TRUNCATE");
     bool any = says(u, "ANY") && is_known(u);
     t->keyed = json_array_size(json_object_get(t->relation, "key")) > 0 && !is_key_lost(t);
-    bool unlogged = alters && undo_is_unlogged(t);
+    bool unlogged = alters && is_unlogged(u, t);
     bool rekeys = says(u, "UPDATE MERGE WITH INSERT"); /* what cascades is changed, not deleted */
     t->changes = any || retyped || rekeys || (cascades && says(u, "ALTER DROP")) ||
                  (says(u, "DELETE") && json_is_true(json_object_get(t->relation, "changed")));
@@ -330,28 +342,70 @@ static bool is_unique(const undo_table *t)
     return is;
 }
 
-static obstacle look_at(const undo *u, const undo_table *t)
+/* The server writes all rows of the table anew for a column of a domain. */
+static bool is_computed_anew(const undo_table *t, const json_t *column)
 {
-    const json_t *columns = json_object_get(t->relation, "columns");
-    obstacle found = {NULL, NULL, NULL};
-    if (!t->keyed && t->changes && (!is_known(u) || undo_is_made_again(t->relation))) {
-        found.why = "it has no key, so changed rows cannot be told from others";
-    }
-    if (!t->keyed && t->changes && t->mixed) {
-        found.why = "it has no key, and the same transaction had written into it before: rows that "
-                    "the statement changed cannot be told from those";
-    }
+    return undo_is_lost(t, column) && undo_is_plain(column) &&
+           json_is_true(json_object_get(column, "domain"));
+}
+
+/* Of its rows: which of them are whose. */
+static const char *why_not_rows(const undo *u, const undo_table *t)
+{
     if (t->keyed && !undo_verb_is(u, "DROP ALTER") &&
         !is_unique(t)) { /* else it comes back first */
-        found.why = "its key is not unique any more, so its rows cannot be told apart";
+        return "its key is not unique any more, so its rows cannot be told apart";
     }
+    if (t->keyed || !t->changes) {
+        return NULL;
+    }
+    if (t->mixed) {
+        return "it has no key, and the same transaction had written into it before: rows that the "
+               "statement changed cannot be told from those";
+    }
+    return !is_known(u) || undo_is_made_again(t->relation)
+               ? "it has no key, so changed rows cannot be told from others"
+               : NULL;
+}
+
+/* Its owner may have taken rights from himself. */
+static bool lacks_rights(const undo_table *t, const char *lacks)
+{
+    bool changes = t->changes || has_columns(t, undo_is_lost);
+    return keep_has_word(lacks, "SELECT") || (t->adds && keep_has_word(lacks, "INSERT")) ||
+           (changes && keep_has_word(lacks, "UPDATE")) ||
+           (t->moves && keep_has_word(lacks, "DELETE"));
+}
+
+/* Of the whole of it. */
+static obstacle look_at_table(const undo *u, const undo_table *t)
+{
+    const char *lacks = undo_text(t->now, "lacks");
+    bool retyped = has_columns(t, undo_is_retyped);
+    obstacle found = {why_not_rows(u, t), NULL, NULL};
     if (json_is_true(json_object_get(t->now, "elsewhere"))) {
         found.why = "a part of it is a foreign table, which another server has to answer for";
     }
-    if (json_is_false(json_object_get(t->now, "ours")) &&
-        (undo_is_unlogged(t) || has_columns(t, undo_is_lost) || has_columns(t, undo_is_retyped))) {
-        found.why = "the keeper's role lacks the rights of its owner";
+    if (lacks_rights(t, lacks)) {
+        found = (obstacle){"the keeper's role lacks rights on it:", lacks, NULL};
     }
+    if (json_is_true(json_object_get(t->now, "row_is_used")) &&
+        (has_columns(t, is_computed_anew) || retyped)) {
+        found = (obstacle){"a column elsewhere has its rows as values, so a column of its cannot "
+                           "be put back",
+                           NULL, NULL};
+    }
+    if (json_is_false(json_object_get(t->now, "ours")) &&
+        (undo_is_unlogged(t) || has_columns(t, undo_is_lost) || retyped)) {
+        found = (obstacle){"the keeper's role lacks the rights of its owner", NULL, NULL};
+    }
+    return found;
+}
+
+static obstacle look_at(const undo *u, const undo_table *t)
+{
+    const json_t *columns = json_object_get(t->relation, "columns");
+    obstacle found = look_at_table(u, t);
     for (size_t i = 0; i < json_array_size(columns) && found.why == NULL; i++) {
         found = look_at_column(u, t, json_array_get(columns, i));
     }

@@ -19,29 +19,53 @@ static void tell_less(undo *u, const undo_table *t, const json_t *column)
 }
 
 /* Columns that are gone are made again; who inherits one has it from its parent, if that comes
- * first. */
-static void put_columns(undo *u, const undo_table *t, sp_buf *sql)
+ * first. False: there are none. */
+static bool put_columns(const undo_table *t, sp_buf *out)
 {
     const json_t *columns = json_object_get(t->relation, "columns");
     size_t count = 0;
+    sp_buf_fmt(out, "ALTER TABLE %s", undo_text(t->now, "quoted"));
     for (size_t i = 0; i < json_array_size(columns); i++) {
         const json_t *column = json_array_get(columns, i);
         const char *collation = undo_text(column, "collation");
-        if (!undo_is_lost(t, column) || !undo_is_plain(column)) {
-            continue;
+        if (undo_is_lost(t, column) && undo_is_plain(column)) {
+            sp_buf_fmt(out, "%s ADD COLUMN IF NOT EXISTS %s %s%s%s", count++ == 0 ? "" : ",",
+                       undo_text(column, "quoted"), undo_text(column, "type"),
+                       collation[0] == '\0' ? "" : " COLLATE ", collation);
         }
-        if (count++ == 0) {
-            undo_code_check_again(t->relation, sql);
-            sp_buf_fmt(sql, "ALTER TABLE %s", undo_text(t->now, "quoted"));
-        }
-        sp_buf_fmt(sql, "%s ADD COLUMN IF NOT EXISTS %s %s%s%s", count == 1 ? "" : ",",
-                   undo_text(column, "quoted"), undo_text(column, "type"),
-                   collation[0] == '\0' ? "" : " COLLATE ", collation);
-        undo_tell(u, json_sprintf("column %s of %s was made again, as the last one",
-                                  undo_text(column, "quoted"), undo_text(t->relation, "quoted")));
-        tell_less(u, t, column);
     }
-    sp_buf_text(sql, count > 0 ? ";\n" : "");
+    return count > 0;
+}
+
+static void tell_columns(undo *u, const undo_table *t)
+{
+    const json_t *columns = json_object_get(t->relation, "columns");
+    for (size_t i = 0; i < json_array_size(columns); i++) {
+        const json_t *column = json_array_get(columns, i);
+        if (undo_is_lost(t, column) && undo_is_plain(column)) {
+            undo_tell(u,
+                      json_sprintf("column %s of %s was made again, as the last one",
+                                   undo_text(column, "quoted"), undo_text(t->relation, "quoted")));
+            tell_less(u, t, column);
+        }
+    }
+}
+
+/* *ret_refusal: NULL, or why the table stays as it is. */
+static sp_err make_columns(undo *u, const undo_table *t, json_t **ret_refusal, sp_buf *sql)
+{
+    auto_buf sp_buf alter = sp_buf_make(UNDO_SQL_MAX_BYTES);
+    if (!put_columns(t, &alter)) {
+        return sp_ok();
+    }
+    undo_code_check_again(t->relation, sql);
+    TRY(undo_script(u, sql));
+    TRY(sp_buf_error(&alter));
+    TRY(undo_try(u, sp_buf_borrow(&alter), false, ret_refusal));
+    if (*ret_refusal == NULL) {
+        tell_columns(u, t);
+    }
+    return sp_ok();
 }
 
 /* Rows that others put in since have no value in it: then it stays away, and that is told. */
@@ -123,18 +147,43 @@ void undo_finish_columns(undo *u, const undo_table *t, sp_buf *sql)
     }
 }
 
-sp_err undo_columns(undo *u, const undo_tables *all, sp_buf *sql)
+/* Of a partition, too. */
+static void put_logged(undo *u, const undo_table *t, sp_buf *sql)
 {
-    for (size_t i = 0; i < all->count; i++) {
+    const json_t *relations = json_object_get(u->manifest, "relations");
+    for (size_t i = 0; i < json_array_size(relations) && undo_verb_is(u, "ALTER"); i++) {
+        const undo_table one = {.relation = json_array_get(relations, i),
+                                .now = undo_present(u, json_array_get(relations, i))};
+        if (undo_is_of(one.relation, t) && undo_is_unlogged(&one)) {
+            sp_buf_fmt(sql, "ALTER TABLE %s SET LOGGED;\n", undo_text(one.now, "quoted"));
+            undo_tell(u, json_sprintf("%s is logged again", undo_text(one.relation, "quoted")));
+        }
+    }
+}
+
+sp_err undo_columns(undo *u, undo_tables *all, sp_buf *sql)
+{
+    for (size_t i = 0; i < all->count;) {
+        const json_t *relation = all->items[i].relation;
+        auto_json json_t *refusal = NULL;
+        auto_buf sp_buf why = sp_buf_make(UNDO_SQL_MAX_BYTES);
         sp_buf_fmt(sql, "LOCK TABLE %s IN SHARE ROW EXCLUSIVE MODE;\n",
                    undo_text(all->items[i].now, "quoted"));
-        put_columns(u, &all->items[i], sql);
-        if (undo_is_unlogged(&all->items[i]) && undo_verb_is(u, "ALTER")) {
-            sp_buf_fmt(sql, "ALTER TABLE %s SET LOGGED;\n", undo_text(all->items[i].now, "quoted"));
-            undo_tell(
-                u, json_sprintf("%s is logged again", undo_text(all->items[i].relation, "quoted")));
+        TRY(make_columns(u, &all->items[i], &refusal, sql));
+        if (refusal == NULL) {
+            put_logged(u, &all->items[i], sql);
+            TRY(undo_script(u, sql));
+            i++;
+            continue;
         }
-        TRY(undo_script(u, sql));
+        sp_buf_text(&why, "the server refuses a column of its that fell: ");
+        undo_try_words(refusal, &why);
+        sp_buf_byte(&why, 0);
+        TRY(sp_buf_error(&why));
+        if (undo_was_asked_for(u, relation)) {
+            return undo_refuse(u, undo_text(relation, "quoted"), (const char *)why.ptr, NULL, NULL);
+        }
+        undo_tables_leave(u, all, relation, (const char *)why.ptr);
     }
-    return sp_ok();
+    return undo_tables_leave_hanging(u, all);
 }

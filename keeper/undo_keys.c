@@ -5,13 +5,12 @@
  * keeper, threads of the pool. TRUST numbers of the manifest; names come from the server's own
  * quoting. SPEC keeper/undo_tables.h; PostgreSQL 15 manual, SET CONSTRAINTS.
  */
+#include "keeper/said.h"
 #include "keeper/undo_tables.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-#define NO_PARENT "23503"
 
 /* ---- which of them are tied ---- */
 
@@ -122,23 +121,86 @@ void undo_keys_check(sp_buf *sql)
                      "pg_constraint JOIN pg_temp.sp_key USING (oid) ORDER BY oid " UNDO_GEXEC);
 }
 
+/* ---- those that are off while rows come ---- */
+
+/* $1 the tables; what cannot be added without asking rows is left on. */
+static const char OFF[] =
+    "WITH kept(oid, place) AS (SELECT o, 0 FROM unnest($1::oid[]) o)," LINE
+    " SELECT COALESCE(json_agg(json_build_object('table', format('%I.%I', n.nspname, c.relname),"
+    " 'name', quote_ident(k.conname), 'definition', regexp_replace(pg_get_constraintdef(k.oid),"
+    " ' NOT VALID$', ''), 'valid', k.convalidated, 'comment', obj_description(k.oid,"
+    " 'pg_constraint')) ORDER BY k.oid), '[]')::text FROM pg_catalog.pg_constraint k"
+    " JOIN pg_catalog.pg_class c ON c.oid = k.conrelid"
+    " JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace WHERE k.contype = 'f'"
+    " AND k.conparentid = 0 AND c.relkind = 'r' AND k.conrelid IN (SELECT oid FROM line)"
+    " AND pg_has_role(c.relowner, 'USAGE') AND has_table_privilege(k.confrelid, 'REFERENCES')";
+
+sp_err undo_keys_take_off(undo *u, const undo_tables *all, json_t **ret_keys, sp_buf *sql)
+{
+    auto_buf sp_buf oids = sp_buf_make(UNDO_SQL_MAX_BYTES);
+    auto_free char *list = NULL;
+    list_oids(all, &oids);
+    TRY(sp_buf_take_cstr(&oids, &list));
+    const char *const values[] = {list};
+    TRY(keep_exec_json(u->job, u->conn, OFF, SP_COUNT(values), values, ret_keys));
+    for (size_t i = 0; i < json_array_size(*ret_keys); i++) {
+        const json_t *key = json_array_get(*ret_keys, i);
+        sp_buf_fmt(sql, "ALTER TABLE %s DROP CONSTRAINT %s;\n", undo_text(key, "table"),
+                   undo_text(key, "name"));
+    }
+    return undo_script(u, sql);
+}
+
+sp_err undo_keys_put_on(undo *u, const json_t *keys)
+{
+    for (size_t i = 0; i < json_array_size(keys); i++) {
+        const json_t *key = json_array_get(keys, i);
+        const char *table = undo_text(key, "table");
+        const char *name = undo_text(key, "name");
+        auto_buf sp_buf sql = sp_buf_make(UNDO_SQL_MAX_BYTES);
+        sp_buf_fmt(&sql, "ALTER TABLE %s ADD CONSTRAINT %s %s NOT VALID;\n", table, name,
+                   undo_text(key, "definition"));
+        if (json_is_string(json_object_get(key, "comment"))) {
+            sp_buf_fmt(&sql, "COMMENT ON CONSTRAINT %s ON %s IS ", name, table);
+            undo_literal(u, undo_text(key, "comment"), &sql);
+            sp_buf_text(&sql, ";\n");
+        }
+        TRY(undo_script(u, &sql));
+        if (json_is_true(json_object_get(key, "valid"))) {
+            undo_tell(u, json_sprintf("foreign key %s of %s: rows that came back may have no "
+                                      "parent, so it holds for what is written from now on; its "
+                                      "owner may validate it",
+                                      name, table));
+            u->notes++;
+            u->leaves_out = true;
+        }
+    }
+    return sp_ok();
+}
+
 /* ---- those that fell ---- */
 
 sp_err undo_keys_try(undo *u, sp_span text, sp_span said, json_t **ret_refusal)
 {
+    static const char *const whys[] = {"rows that are there have no parent",
+                                       "code of others would run if rows were asked"};
     auto_buf sp_buf later = sp_buf_make(UNDO_SQL_MAX_BYTES);
     auto_json json_t *refusal = NULL;
-    TRY(undo_try(u, text, false, &refusal));
-    if (strcmp(undo_text(refusal, "code"), NO_PARENT) == 0) {
-        sp_buf_fmt(&later, "%.*s NOT VALID", SP_SPAN_ARG(text));
+    bool blind = (u->weak & UNDO_WEAK_KEYS) != 0;
+    if (!blind) {
+        TRY(undo_try(u, text, false, &refusal));
+    }
+    if (blind || strcmp(undo_text(refusal, "code"), KEEP_SAID_NO_PARENT) == 0) {
+        bool is_so = sp_span_ends(text, SP_SPAN_LIT(" NOT VALID"));
+        sp_buf_fmt(&later, "%.*s%s", SP_SPAN_ARG(text), is_so ? "" : " NOT VALID");
         TRY(sp_buf_error(&later));
         json_decref(refusal);
         refusal = NULL;
         TRY(undo_try(u, sp_buf_borrow(&later), false, &refusal));
-        if (refusal == NULL) {
-            undo_tell(u, json_sprintf("%.*s: rows that are there have no parent, so it holds for "
-                                      "what is written from now on; its owner may validate it",
-                                      SP_SPAN_ARG(said)));
+        if (refusal == NULL && !is_so) {
+            undo_tell(u, json_sprintf("%.*s: %s, so it holds for what is written from now on; its "
+                                      "owner may validate it",
+                                      SP_SPAN_ARG(said), whys[blind]));
             u->notes++;
             u->leaves_out = true;
         }

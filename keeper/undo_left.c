@@ -7,6 +7,7 @@
 #include "keeper/undo_tables.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 enum { PG_CLASS = 1259, PG_DATABASE = 1262 };
@@ -121,6 +122,136 @@ sp_err undo_leave_above(undo *u)
         }
     }
     return undo_leave_done(u);
+}
+
+/* ---- what the statement took, and what others dropped since ---- */
+
+typedef struct {
+    undo *u;
+    json_t *named;     /* of those whose names are known: whether the statement says them */
+    uint32_t *grounds; /* ids of entries that fell with it; sorted */
+    size_t count;
+} taken;
+
+static int compare_ids(const void *a, const void *b)
+{
+    const uint32_t *x = a;
+    const uint32_t *y = b;
+    return (*x > *y) - (*x < *y);
+}
+
+static bool is_ground(const taken *t, uint32_t id)
+{
+    return t->count > 0 &&
+           bsearch(&id, t->grounds, t->count, sizeof(*t->grounds), compare_ids) != NULL;
+}
+
+static bool stands_on_ground(const taken *t, const keep_toc_entry *entry)
+{
+    sp_span depends = entry->depends;
+    uint32_t id = 0;
+    while (keep_toc_next_id(&depends, &id)) {
+        if (is_ground(t, id)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static json_t *list_named(const undo *u)
+{
+    const json_t *names = json_object_get(u->manifest, "names");
+    json_t *named = json_object();
+    for (size_t i = 0; i < json_array_size(names); i++) {
+        const json_t *one = json_array_get(names, i);
+        char key[32];
+        snprintf(key, sizeof(key), "%u %u", (uint32_t)json_integer_value(json_array_get(one, 0)),
+                 (uint32_t)json_integer_value(json_array_get(one, 1)));
+        json_object_set(named, key, json_array_get(one, 4));
+    }
+    return named;
+}
+
+/* What has no name that is known (schemas, extensions, operators) is taken for what it named. */
+static bool is_named(const taken *t, const keep_toc_entry *entry)
+{
+    char key[32];
+    snprintf(key, sizeof(key), "%u %u", entry->catalog, entry->oid);
+    const json_t *known = json_object_get(t->named, key);
+    bool is_gone = undo_is_missing(t->u, entry->catalog, entry->oid);
+    return entry->catalog != 0 && is_gone && !json_is_false(known);
+}
+
+/* A partition falls with what it is a part of. */
+static void add_parts(taken *t, const keep_toc_entry *entry, uint32_t *found, size_t *count)
+{
+    sp_span depends = entry->depends;
+    uint32_t part = 0;
+    uint32_t whole = 0;
+    if (undo_is_join(entry) && keep_toc_next_id(&depends, &part)) {
+        while (keep_toc_next_id(&depends, &whole)) {
+            if (is_ground(t, whole) && !is_ground(t, part)) {
+                found[(*count)++] = part;
+                return;
+            }
+        }
+    }
+}
+
+/* All that stand on what is known by now; false: none are new. */
+static bool add_grounds(taken *t, uint32_t *found)
+{
+    sp_span rest = sp_buf_borrow(&t->u->toc);
+    keep_toc_entry entry;
+    size_t count = 0;
+    while (keep_toc_next(&rest, &entry)) {
+        bool is_gone = entry.catalog != 0 && undo_is_missing(t->u, entry.catalog, entry.oid);
+        bool falls = is_named(t, &entry) || undo_is_lessened(t->u, &entry) ||
+                     (is_gone && stands_on_ground(t, &entry));
+        if (!is_ground(t, entry.id) && falls) {
+            found[count++] = entry.id;
+        } else {
+            add_parts(t, &entry, found, &count);
+        }
+    }
+    sp_copy(t->grounds + t->count, found, count * sizeof(*found));
+    t->count += count;
+    qsort(t->grounds, t->count, sizeof(*t->grounds), compare_ids);
+    return count > 0;
+}
+
+static sp_err leave_untaken(taken *t)
+{
+    sp_span rest = sp_buf_borrow(&t->u->toc);
+    keep_toc_entry entry;
+    while (keep_toc_next(&rest, &entry)) {
+        if (entry.catalog != 0 && undo_is_missing_id(t->u, entry.id) && !is_ground(t, entry.id)) {
+            TRY(undo_leave_entry(t->u, &entry,
+                                 "the statement neither names it nor took what it stands on: "
+                                 "others may have dropped it"));
+        }
+    }
+    return undo_leave_done(t->u);
+}
+
+sp_err undo_leave_others(undo *u)
+{
+    auto_free uint32_t *found = NULL;
+    taken t = {.u = u};
+    if (u->another || u->public_gone || undo_verb_is(u, "OWNED") ||
+        !undo_verb_is(u, "DROP ALTER") ||
+        !json_is_true(json_object_get(u->manifest, "says_names"))) {
+        return sp_ok();
+    }
+    TRY(sp_alloc(2 * u->entry_count + 1, sizeof(*found), &found));
+    TRY(sp_alloc(4 * u->entry_count + 1, sizeof(*t.grounds), &t.grounds));
+    t.named = list_named(u);
+    while (add_grounds(&t, found)) {
+    }
+    sp_err err = leave_untaken(&t);
+    json_decref(t.named);
+    sp_free(t.grounds);
+    return err;
 }
 
 /* Default privileges, rules, triggers, policies, event triggers, publications and what is in them.

@@ -332,6 +332,19 @@ bool undo_joins_what_stays(const undo *u, const keep_toc_entry *entry)
     return whole == 0;
 }
 
+/* "CONSTRAINT public logs_1 logs_1_pkey owner" is what "public logs_1_pkey owner" names; either
+ * part may have blanks. */
+static bool is_constraint_of(sp_span rest, sp_span name)
+{
+    sp_span all = sp_span_slice(rest, sizeof("CONSTRAINT ") - 1, rest.len);
+    bool is = false;
+    for (size_t at = 0; at < name.len && !is; at++) {
+        is = name.ptr[at] == ' ' && sp_span_starts(all, sp_span_slice(name, 0, at + 1)) &&
+             sp_span_ends(all, sp_span_slice(name, at, name.len));
+    }
+    return is && sp_span_starts(rest, SP_SPAN_LIT("CONSTRAINT "));
+}
+
 /* "INDEX ATTACH public logs_1_pkey owner", which may be a constraint's: by its name, and the server
  * does nothing about one that is attached. */
 static bool is_index_of_missing(const undo *u, sp_span name)
@@ -339,9 +352,10 @@ static bool is_index_of_missing(const undo *u, sp_span name)
     sp_span rest = sp_buf_borrow(&u->toc);
     keep_toc_entry other;
     while (keep_toc_next(&rest, &other)) {
-        bool made = other.catalog != 0 && undo_is_missing(u, other.catalog, other.oid);
-        if (made &&
-            sp_span_ends(other.rest, sp_span_slice(name, sp_span_index(name, ' '), name.len))) {
+        bool is_named =
+            is_constraint_of(other.rest, name) ||
+            (sp_span_starts(other.rest, SP_SPAN_LIT("INDEX ")) && sp_span_ends(other.rest, name));
+        if (is_named && other.catalog != 0 && undo_is_missing(u, other.catalog, other.oid)) {
             return true;
         }
     }

@@ -21,6 +21,12 @@ enum { UNDO_COMMAND = 0xff };
 #define UNDO_GEXEC "\377gexec\n"
 #define UNDO_GSET "\377gset\n"
 
+/* Where foreign keys stand in the way of the rest, all is begun anew. */
+enum {
+    UNDO_WEAK_ROWS = 1, /* those of tables that get rows are off until all rows are there */
+    UNDO_WEAK_KEYS = 2  /* those that fell are asked of no row, so nobody's code runs for it */
+};
+
 typedef struct {
     uint32_t catalog;
     uint32_t oid;
@@ -42,6 +48,8 @@ typedef struct {
     size_t missing_ids_count;
     uint32_t *left; /* ids of entries that are left out, though they are missing; sorted */
     size_t left_count;
+    uint32_t *first; /* ids of missing ones that columns need; sorted */
+    size_t first_count;
     json_t *renamed;      /* what is called otherwise now, in words, by catalog and oid */
     json_t *grounds_gone; /* what columns stood on, by catalog and oid */
     json_t *again;        /* numbers of now, by ids of entries: what an earlier undo put back */
@@ -61,7 +69,9 @@ typedef struct {
     keep_child psql;
     char *ties;    /* a value: the tables that foreign keys are about to tie; NULL = none yet */
     char lock[33]; /* only with this word does psql take a command of its own */
-    bool met;      /* others changed what it changes at the same moment: it may be run anew */
+    bool met;      /* it may be run anew: others changed the same at the same moment, or weakly */
+    unsigned weak; /* UNDO_WEAK_: how foreign keys are treated, this time and next */
+    unsigned at;   /* UNDO_WEAK_: what would let it go on, where the server refuses now */
     char mark[35]; /* psql's answers to us begin with it */
     uint64_t heard_bytes;
     const char *beside; /* the schema that rows go into as plain tables; NULL: it is an undo */
@@ -170,9 +180,11 @@ void undo_forget(undo *u, const keep_toc_entry *entry);
 /* ---- undo_try.c ---- */
 /* Before the first one. */
 SP_MUST sp_err undo_try_begin(undo *u);
-/* SQL: this transaction wrote the row, or a block of it did, which has a number of its own. */
+/* SQL: this transaction wrote the row, or a block of it did, which has a number of its own. An age
+ * is told from the number that is asked for first: others may take the next one meanwhile. */
 #define UNDO_IS_MADE(row)                                                                          \
-    "CASE WHEN age(" row ".xmin) BETWEEN -1000000 AND 0 THEN pg_xact_status("                      \
+    "CASE WHEN pg_current_xact_id() IS NULL THEN false WHEN age(" row                              \
+    ".xmin) BETWEEN -1000000 AND 0 THEN pg_xact_status("                                           \
     "(pg_current_xact_id()::text::bigint - age(" row ".xmin))::text::xid8) = 'in progress'"        \
     " ELSE false END"
 #define UNDO_IS_MADE_C UNDO_IS_MADE("c")
@@ -198,6 +210,9 @@ SP_MUST sp_err undo_tell_beside(undo *u);
 void undo_find_lessened(undo *u);
 /* Looks which publications, what was in them, and functions the keeper's role cannot make. */
 SP_MUST sp_err undo_find_above(undo *u);
+/* Of a whole database, where the statement's words are known: leaves out, and tells, what it
+ * neither named nor took with what it named. */
+SP_MUST sp_err undo_leave_others(undo *u);
 /* Leaves out, and tells, what the keeper's role may not make: one of them, what superusers alone
  * make, and, of a whole database, what belongs to roles that it is no member of. */
 SP_MUST sp_err undo_leave_above(undo *u);
@@ -271,6 +286,10 @@ SP_MUST sp_err undo_data(undo *u, sp_buf *sql);
 SP_MUST sp_err undo_keys_find_gone(undo *u);
 /* Adds them again; without asking rows that have no parent. */
 SP_MUST sp_err undo_keys_add(undo *u);
+/* Takes those off that rows of the tables have to pass; before these come, and behind them: they
+ * are back, and asked of no row. */
+SP_MUST sp_err undo_keys_take_off(undo *u, const undo_tables *all, json_t **ret_keys, sp_buf *sql);
+SP_MUST sp_err undo_keys_put_on(undo *u, const json_t *keys);
 /* Adds a foreign key, which is said as that: as the text has it, else NOT VALID, which is told. */
 SP_MUST sp_err undo_keys_try(undo *u, sp_span text, sp_span said, json_t **ret_refusal);
 
@@ -317,7 +336,7 @@ SP_MUST sp_err undo_leave_unseen(undo *u, undo_tables *tables);
 
 /* ---- undo_columns.c ---- */
 /* Locks them, and makes columns that are gone again. */
-SP_MUST sp_err undo_columns(undo *u, const undo_tables *tables, sp_buf *sql);
+SP_MUST sp_err undo_columns(undo *u, undo_tables *tables, sp_buf *sql);
 
 /* ---- undo_hangs.c ---- */
 /* SQL: the type, function, operator, relation or the like that s.class and s.oid mean is there. */

@@ -360,9 +360,11 @@ static sp_err finish_rows(undo *u, const undo_tables *all, const undo_table *t, 
 
 sp_err undo_rows(undo *u, const undo_tables *all, sp_buf *sql)
 {
+    auto_json json_t *keys = NULL;
     if (all->count == 0) {
         return sp_ok();
     }
+    u->at = UNDO_WEAK_ROWS;
     sp_buf_text(sql,
                 "CREATE TEMP TABLE sp_one (xid text) ON COMMIT DROP;\n"
                 "CREATE TEMP TABLE sp_count (number int, what text, n bigint) ON COMMIT DROP;\n");
@@ -377,6 +379,9 @@ sp_err undo_rows(undo *u, const undo_tables *all, sp_buf *sql)
         TRY(undo_script(u, sql));
     }
     undo_put_choosing(u, all, sql);
+    if ((u->weak & UNDO_WEAK_ROWS) != 0) {
+        TRY(undo_keys_take_off(u, all, &keys, sql));
+    }
     undo_keys_wait(all, sql);
     for (size_t i = 0; i < all->count; i++) {
         TRY(put_rows(u, all, &all->items[i], sql));
@@ -385,5 +390,5 @@ sp_err undo_rows(undo *u, const undo_tables *all, sp_buf *sql)
     for (size_t i = all->count; i > 0; i--) {
         TRY(finish_rows(u, all, &all->items[i - 1], sql));
     }
-    return sp_ok();
+    return undo_keys_put_on(u, keys);
 }

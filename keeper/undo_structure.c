@@ -5,12 +5,13 @@
  */
 #include "infra/proc/file.h"
 #include "keeper/pieces.h"
-#include "keeper/undo_parts.h"
+#include "keeper/undo_tables.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
-enum { RESTORED_MAX = 200 };
+enum { PG_CLASS = 1259, RESTORED_MAX = 200 };
 
 /* With its grants: the server gives nothing in it to a role that may not make anything there. */
 static bool is_schema(const keep_toc_entry *entry)
@@ -19,44 +20,105 @@ static bool is_schema(const keep_toc_entry *entry)
            sp_span_starts(entry->rest, SP_SPAN_LIT("ACL - SCHEMA "));
 }
 
-static bool is_function(const undo *u, uint32_t id)
+/* ---- what a column may need before it is made again ---- */
+
+static int compare_ids(const void *a, const void *b)
 {
-    sp_span rest = sp_buf_borrow(&u->toc);
-    keep_toc_entry entry;
-    while (keep_toc_next(&rest, &entry)) {
-        if (entry.id == id) {
-            return sp_span_starts(entry.rest, SP_SPAN_LIT("FUNCTION "));
+    const uint32_t *x = a;
+    const uint32_t *y = b;
+    return (*x > *y) - (*x < *y);
+}
+
+/* Made before columns are: schemas, and what list_first() found. */
+static bool is_first(const undo *u, const keep_toc_entry *entry)
+{
+    return is_schema(entry) ||
+           (u->first_count > 0 &&
+            bsearch(&entry->id, u->first, u->first_count, sizeof(*u->first), compare_ids) != NULL);
+}
+
+/* By number: tables whose rows stand in columns that fell. */
+static json_t *list_row_types(const undo *u)
+{
+    const json_t *relations = json_object_get(u->manifest, "relations");
+    json_t *found = json_object();
+    for (size_t i = 0; i < json_array_size(relations); i++) {
+        const json_t *one = json_array_get(relations, i);
+        const json_t *columns = json_object_get(one, "columns");
+        const undo_table t = {.relation = one, .now = undo_present(u, one)};
+        for (size_t k = 0; t.now != NULL && k < json_array_size(columns); k++) {
+            const json_t *column = json_array_get(columns, k);
+            char key[24];
+            snprintf(key, sizeof(key), "%lld",
+                     (long long)json_integer_value(json_object_get(column, "row_of")));
+            if (undo_is_lost(&t, column)) {
+                json_object_set_new(found, key, json_true());
+            }
         }
     }
-    return false;
+    return found;
 }
 
-/* A domain whose check calls a function that is made again as well, which comes before it. */
-static bool waits_for_function(const undo *u, const keep_toc_entry *entry)
-{
-    sp_span depends = entry->depends;
-    uint32_t id = 0;
-    bool waits = false;
-    while (!waits && keep_toc_next_id(&depends, &id)) {
-        waits = undo_is_missing_id(u, id) && is_function(u, id);
-    }
-    return waits;
-}
-
-/* Schemas, and what a column may need before it is made again. */
-static bool is_first(const undo *u, const keep_toc_entry *entry)
+static bool is_needed(const keep_toc_entry *entry, const json_t *row_types)
 {
     static const char *const kinds[] = {"EXTENSION ", "TYPE ", "SHELL TYPE ", "DOMAIN ",
                                         "COLLATION "};
-    if (is_schema(entry)) {
-        return true;
-    }
+    char key[24];
+    bool is = false;
     for (size_t i = 0; i < SP_COUNT(kinds); i++) {
-        if (sp_span_starts(entry->rest, sp_span_cstr(kinds[i]))) {
-            return !waits_for_function(u, entry);
+        is = is || sp_span_starts(entry->rest, sp_span_cstr(kinds[i]));
+    }
+    snprintf(key, sizeof(key), "%u", entry->oid);
+    return is || (entry->catalog == PG_CLASS && json_object_get(row_types, key) != NULL);
+}
+
+/* What of u->first is marked after one more look; false: there is no more. */
+static bool mark_first(const undo *u, const json_t *row_types, bool *marks)
+{
+    sp_span rest = sp_buf_borrow(&u->toc);
+    keep_toc_entry entry;
+    bool more = false;
+    while (keep_toc_next(&rest, &entry)) {
+        sp_span depends = entry.depends;
+        uint32_t id = 0;
+        const uint32_t *at =
+            bsearch(&entry.id, u->first, u->first_count, sizeof(*u->first), compare_ids);
+        if (at == NULL || (!marks[at - u->first] && !is_needed(&entry, row_types))) {
+            continue;
+        }
+        more = more || !marks[at - u->first];
+        marks[at - u->first] = true;
+        while (keep_toc_next_id(&depends, &id)) {
+            const uint32_t *on =
+                bsearch(&id, u->first, u->first_count, sizeof(*u->first), compare_ids);
+            more = more || (on != NULL && !marks[on - u->first]);
+            if (on != NULL) {
+                marks[on - u->first] = true;
+            }
         }
     }
-    return false;
+    return more;
+}
+
+/* Types, tables whose rows are values of columns, and what these stand on. */
+static sp_err list_first(undo *u)
+{
+    auto_free bool *marks = NULL;
+    auto_json json_t *row_types = list_row_types(u);
+    size_t count = 0;
+    TRY(sp_alloc(u->missing_ids_count + 1, sizeof(*marks), &marks));
+    TRY(sp_alloc(u->missing_ids_count + 1, sizeof(*u->first), &u->first));
+    u->first_count = u->missing_ids_count;
+    sp_copy(u->first, u->missing_ids, u->first_count * sizeof(*u->first));
+    while (mark_first(u, row_types, marks)) {
+    }
+    for (size_t i = 0; i < u->first_count; i++) {
+        if (marks[i]) {
+            u->first[count++] = u->first[i];
+        }
+    }
+    u->first_count = count;
+    return sp_ok();
 }
 
 static bool wanted_schemas(const undo *u, const keep_toc_entry *entry)
@@ -77,12 +139,23 @@ static bool is_about_trigger(const keep_toc_entry *entry)
             sp_span_find(entry->rest, SP_SPAN_LIT(" TRIGGER ")) < entry->rest.len);
 }
 
+/* What materialized views hold is computed, of all rows that there will be. */
+static bool is_computed(const keep_toc_entry *entry)
+{
+    return sp_span_starts(entry->rest, SP_SPAN_LIT("MATERIALIZED VIEW DATA "));
+}
+
 /* Besides rows that undo_data.c loads. */
 static bool wanted_last(const undo *u, const keep_toc_entry *entry)
 {
     return !is_first(u, entry) && undo_is_wanted(u, entry) && !undo_is_staged(u, entry) &&
            !undo_is_unknown_data(u, entry) && !undo_is_key(entry) && !undo_is_index_join(entry) &&
-           !is_about_trigger(entry);
+           !is_about_trigger(entry) && !is_computed(entry);
+}
+
+static bool wanted_computed(const undo *u, const keep_toc_entry *entry)
+{
+    return undo_is_wanted(u, entry) && is_computed(entry);
 }
 
 static bool wanted_triggers(const undo *u, const keep_toc_entry *entry)
@@ -178,8 +251,7 @@ static bool find_entry(writing *w, uint32_t id, keep_toc_entry *ret_entry)
 /* The server computes what they hold as their owner. */
 static bool runs_others(const keep_toc_entry *entry)
 {
-    return sp_span_starts(entry->rest, SP_SPAN_LIT("INDEX ")) ||
-           sp_span_starts(entry->rest, SP_SPAN_LIT("MATERIALIZED VIEW DATA "));
+    return sp_span_starts(entry->rest, SP_SPAN_LIT("INDEX ")) || is_computed(entry);
 }
 
 static size_t last_of(sp_span text, uint8_t byte)
@@ -306,6 +378,7 @@ static void tell_left(undo *u)
 static sp_err make_first(undo *u, sp_buf *sql)
 {
     static const char *const all[2] = {NULL};
+    TRY(list_first(u));
     TRY(undo_public_make(u, sql));
     TRY(make_those(u, wanted_schemas, all, sql));
     return make_those(u, wanted_first, all, sql);
@@ -412,9 +485,18 @@ sp_err undo_structure(undo *u, bool first, sp_buf *sql)
 sp_err undo_structure_keys(undo *u, sp_buf *sql)
 {
     static const char *const last[2] = {"--section=post-data"};
-    TRY(undo_code_check_keys(u, sql));
+    auto_json json_t *refusal = NULL;
+    TRY(undo_script(u, sql));
+    TRY(undo_try(u, SP_SPAN_LIT("SELECT"), false, &refusal)); /* all before it has run */
+    u->at = UNDO_WEAK_KEYS;
+    if ((u->weak & UNDO_WEAK_KEYS) == 0) {
+        TRY(undo_code_check_keys(u, sql));
+        TRY(undo_try(u, SP_SPAN_LIT("SELECT"), false, &refusal));
+    }
+    u->at = 0;
     TRY(make_those(u, wanted_keys, last, sql));
     TRY(undo_keys_add(u));
+    TRY(make_those(u, wanted_computed, last, sql));
     note_restored(u, false);
     return undo_script(u, sql);
 }

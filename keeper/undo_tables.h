@@ -43,6 +43,8 @@ bool undo_is_in_root(const undo *u, const json_t *relation);
 bool undo_is_lost(const undo_table *t, const json_t *column);
 /* Rows of it, or of a partition, were written anew, under another number perhaps. */
 bool undo_is_rewritten(const undo *u, const undo_table *t);
+/* The table, or a partition of it. */
+bool undo_is_of(const json_t *one, const undo_table *t);
 /* It has been logged and is not any more. */
 bool undo_is_unlogged(const undo_table *t);
 /* It has another type now. */

@@ -275,7 +275,7 @@ static sp_err begin_keep(sp_core *core, sp_peer *peer, const sp_msg *msg, const 
                      .whole = from->whole_database != 0,
                      .resource = w->ask.resource};
     err = sp_arena_copy(&w->arena, from->database, &w->k.database);
-    if (!sp_failed(err)) {
+    if (!sp_failed(err) && !w->k.whole) {
         err = sp_arena_copy(&w->arena, from->relations, &w->k.objects);
     }
     if (sp_failed(err)) {

@@ -260,13 +260,19 @@ static db_verdict keep_first(db_session *session, const db_run_ask *run, db_refu
     auto_buf sp_buf body = sp_buf_make(SP_DB_RELATIONS_MAX_BYTES + 1024);
     auto_buf sp_buf verbs = sp_buf_make(SP_DB_VERBS_MAX_BYTES);
     bool named = db_asks_relations(session, run, 1U << SP_ACTION_DESTROY, false, &relations);
+    bool named_words = false;
     sp_sql_verbs_write(sp_sql_verbs(run->judgement), &verbs);
+    if (!named) { /* so that undo tells what fell with it from what others dropped */
+        sp_buf_reset(&relations);
+        named_words = sp_sql_words_write(run->text, &relations);
+    }
     const sp_db_keep keep = {.ask = pending->ask,
                              .whole_database = named ? 0 : 1,
                              .holder = pending->holder,
                              .resource = sp_span_cstr(session->resource_name),
                              .database = sp_span_cstr(session->database),
-                             .relations = named ? sp_buf_borrow(&relations) : SP_SPAN_EMPTY,
+                             .relations =
+                                 named || named_words ? sp_buf_borrow(&relations) : SP_SPAN_EMPTY,
                              .verbs = sp_buf_borrow(&verbs)};
     sp_db_keep_write(&keep, &body);
     db_verdict verdict = db_pending_call(session, SP_CORE_DB_KEEP, &body, on_kept, refusal);

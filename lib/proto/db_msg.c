@@ -401,9 +401,6 @@ sp_err sp_db_keep_read(sp_span body, sp_db_keep *ret_keep)
     keep.relations = sp_read_text(&in, SP_DB_RELATIONS_MAX_BYTES);
     keep.snapshot = sp_read_text(&in, SP_DB_SNAPSHOT_MAX_BYTES);
     keep.verbs = sp_read_text(&in, SP_DB_VERBS_MAX_BYTES);
-    if (keep.whole_database != 0 && keep.relations.len != 0) {
-        sp_reader_fail(&in, SP_EINVALID);
-    }
     TRY(sp_reader_finish(&in));
     *ret_keep = keep;
     return sp_ok();

@@ -210,7 +210,8 @@ typedef struct {
 
 typedef struct {
     uint64_t ask;
-    uint8_t whole_database; /* 1: everything; relations is empty */
+    uint8_t whole_database; /* 1: everything; relations: words of the statement, {"name"}, among
+                             * which is what it names; empty: not known */
     uint32_t holder;        /* the server's process that holds them for the statement; 0 = nobody */
     sp_span resource;
     sp_span database;

@@ -68,7 +68,8 @@ typedef struct {
     sp_span account;    /* database role */
     sp_span credential; /* "<resource>/<account>" in the vault */
     sp_span database;
-    sp_span objects;  /* JSON array of {"schema","name"} */
+    sp_span objects;  /* JSON array of {"schema","name"}; whole: {"name"}, words among which is what
+                       * the statement names; empty: not known */
     sp_span verb;     /* of the statement, upper case: "ALTER DELETE DROP"; "ANY": nobody knows */
     sp_span snapshot; /* pg_export_snapshot() of the asking connection; may be empty */
 } sp_keeper_job;

@@ -186,6 +186,9 @@ bool sp_sql_write_absent(sp_span text, const sp_sql_judgement *judgement, sp_buf
 const char *sp_sql_fault_state(sp_sql_fault fault);
 /* SP_SQL_VERB_ of a whole message; ANY when something in it is opaque, or none of them is known. */
 unsigned sp_sql_verbs(const sp_sql_judgement *judgement);
+/* The words of a text as names, JSON array of {"name"}: those of what it takes are among them.
+ * False, and nothing that counts was written: that cannot be told (texts within, EXECUTE). */
+bool sp_sql_words_write(sp_span text, sp_buf *out);
 /* "DELETE UPDATE CASCADE". */
 void sp_sql_verbs_write(unsigned verbs, sp_buf *out);
 /* How grave an action is, for the order of uses and for what an event shows: destroy above

@@ -3,7 +3,10 @@
  * put back.
  * OWNS nothing. PROCESS database gate. TRUST see lib/sql/walk.h. SPEC lib/sql/statement.h.
  */
+#include "lib/sql/lexing.h"
 #include "lib/sql/walk.h"
+
+enum { NAME_MAX_BYTES = 63 /* the server cuts longer ones */ };
 
 static unsigned cascade_of(const AlterTableStmt *alter)
 {
@@ -53,6 +56,54 @@ void note_verb(walker *w, const Node *node)
     if (w->statement != NULL) {
         w->statement->verbs |= (uint16_t)verb_of(node);
     }
+}
+
+/* The next word, of `room` bytes at most; SP_NONE: what it is cannot be told. */
+static size_t next_word(sp_span text, size_t at, char word[NAME_MAX_BYTES])
+{
+    bool quoted = text.ptr[at] == '"';
+    size_t len = 0;
+    for (size_t i = at + (quoted ? 1 : 0); i < text.len; i++) {
+        uint8_t c = text.ptr[i];
+        if (quoted ? c == '"' : !lex_is_name_byte(c)) {
+            break;
+        }
+        if (len == NAME_MAX_BYTES) {
+            return SP_NONE;
+        }
+        word[len++] = (char)(!quoted && c >= 'A' && c <= 'Z' ? c + ('a' - 'A') : c);
+    }
+    return len;
+}
+
+bool sp_sql_words_write(sp_span text, sp_buf *out)
+{
+    /* where a word may be more, or less, than it looks like */
+    static const char *const doubtful[] = {"'", "$", "--", "/*", "\"\"", "U&", "u&"};
+    bool known = true;
+    for (size_t i = 0; i < SP_COUNT(doubtful); i++) {
+        known = known && sp_span_find(text, sp_span_cstr(doubtful[i])) == text.len;
+    }
+    sp_buf_text(out, "[");
+    for (size_t at = 0; known && at < text.len;) {
+        char word[NAME_MAX_BYTES];
+        bool quoted = text.ptr[at] == '"';
+        if (!quoted && !lex_is_name_byte(text.ptr[at])) {
+            at++;
+            continue;
+        }
+        size_t len = next_word(text, at, word);
+        size_t end = at + len + (quoted ? 2 : 0);
+        known = len != SP_NONE && end <= text.len;
+        sp_span name = sp_span_of((const uint8_t *)word, known ? len : 0);
+        known = known && !sp_span_eq(name, SP_SPAN_LIT("execute"));
+        sp_buf_text(out, out->ptr[out->len - 1] == '[' ? "{\"name\":" : ",{\"name\":");
+        sp_buf_json(out, name);
+        sp_buf_text(out, "}");
+        at = end;
+    }
+    sp_buf_text(out, "]");
+    return known && !sp_failed(sp_buf_error(out));
 }
 
 void sp_sql_verbs_write(unsigned verbs, sp_buf *out)

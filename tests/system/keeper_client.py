@@ -100,7 +100,7 @@ class Keeper:
         """(code, bytes, ms, report, why)"""
         self.jobs += 1
         number, core = self.jobs, self.core
-        names = json.dumps([dict(zip(("schema", "name"), o.split("."))) for o in objects])
+        names = json.dumps([dict(zip(("schema", "name"), o.split(".") if isinstance(o, str) else o)) for o in objects])
         body = struct.pack(">QQQHBBBBBI", number, keep, ask, port, kind, tls, whole, cascades, partly, holder)
         for piece in ("127.0.0.1", "", account, credential or f"orders-db/{account}", database, names, verb,
                       snapshot):

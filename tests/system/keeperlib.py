@@ -58,7 +58,7 @@ def keep(keeper, server, number, verb, *objects, **more):
     code, size, ms, report, why = keeper.job(KEEP, keep=number, port=server.port, verb=verb, objects=objects, **more)
     assert code == OK, why
     assert size > 100 and keeper.kept_file(number).stat().st_mode & 0o777 == 0o600
-    print(f"{verb} {' '.join(objects)}: kept {size} bytes in {ms} ms")
+    print(f"{verb} {' '.join(map(str, objects))}: kept {size} bytes in {ms} ms")
     return report
 
 

@@ -210,6 +210,21 @@ def test_a_policy_that_fell_with_a_column_of_another_table_comes_back(gate, dora
         gate.sql("DROP TABLE members, secrets CASCADE")
 
 
+@pytest.mark.parametrize("text, theirs", [("DROP TABLE mine CASCADE", True), ("DROP TABLE mine CASCADE -- all of it", False)])
+def test_what_others_dropped_since_is_theirs(gate, dora, text, theirs):
+    """As far as the words of the statement tell it from what fell with that."""
+    gate.sql("CREATE TABLE mine (id int PRIMARY KEY)", "CREATE VIEW of_mine AS TABLE mine", "CREATE VIEW of_others AS SELECT 1 AS x",
+             *(f"ALTER TABLE {name} OWNER TO op_all" for name in ("mine", "of_mine", "of_others")))
+    try:
+        _, keep = run(gate, dora, text)
+        gate.sql("DROP VIEW of_others")
+        done = undo(gate, keep)
+        assert gate.sql("SELECT to_regclass('of_mine') IS NOT NULL, to_regclass('of_others') IS NULL") == [(True, theirs)], done["report"]
+        assert keep["whole"] and not keep["objects"]
+    finally:
+        gate.sql("DROP TABLE mine CASCADE", "DROP VIEW IF EXISTS of_others")
+
+
 def test_what_does_not_come_back_is_said_before_and_after(gate, dora):
     """Nobody knows what DO does, so nothing is held: values that it changes stay, and that is no undo."""
     before = state(gate)

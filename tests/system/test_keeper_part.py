@@ -234,3 +234,94 @@ def test_a_table_with_a_rule_is_told_before(keeper, server, shop):
     assert any("shop.z has rules: nothing comes back" in one for one in keep(keeper, server, number, "DELETE", "shop.z")["limits"])
     shop("DELETE FROM shop.z; DROP RULE r ON shop.z")
     assert undo(keeper, server, number, "DELETE")["complete"] and server.sql("TABLE shop.z", "orders") == "1"
+
+
+# ---- what chance found ----
+
+def test_rows_whose_parent_went_since(keeper, server, shop):
+    report = by_name(keeper, server, shop, "DELETE", "shop.c",
+                     """CREATE TABLE shop.p (id int PRIMARY KEY); CREATE TABLE shop.c (id int PRIMARY KEY, p int, CONSTRAINT k FOREIGN KEY (p) REFERENCES shop.p ON DELETE SET NULL);
+                        COMMENT ON CONSTRAINT k ON shop.c IS 'of parents'; INSERT INTO shop.p VALUES (1), (2); INSERT INTO shop.c VALUES (1, 1), (2, 2)""",
+                     "DELETE FROM shop.c", "DELETE FROM shop.p WHERE id = 1")
+    assert not report["complete"] and "foreign key k of shop.c: rows that came back may have no parent" in told(report)
+    assert server.sql("SELECT * FROM shop.c ORDER BY 1", "orders").split() == ["1|1", "2|2"]
+    assert server.sql("SELECT convalidated, obj_description(oid, 'pg_constraint') FROM pg_constraint WHERE conname = 'k'", "orders") == "f|of parents"
+
+
+def test_a_key_that_was_never_valid_keeps_no_row_away(keeper, server, shop):
+    report = by_name(keeper, server, shop, "TRUNCATE", "shop.c",
+                     """CREATE TABLE shop.p (id int PRIMARY KEY); CREATE TABLE shop.c (id int PRIMARY KEY, p int); INSERT INTO shop.c VALUES (1, 7);
+                        ALTER TABLE shop.c ADD CONSTRAINT k FOREIGN KEY (p) REFERENCES shop.p NOT VALID""", "TRUNCATE shop.c")
+    assert report["complete"] and server.sql("TABLE shop.c", "orders") == "1|7"
+    assert server.sql("SELECT convalidated FROM pg_constraint WHERE conname = 'k'", "orders") == "f"
+
+
+def whole(keeper, server, shop, verb, made, statement):
+    shop(made)
+    number = next(NUMBERS)
+    keep(keeper, server, number, verb, whole=True, cascades=True)
+    shop(statement)
+    return undo(keeper, server, number, verb, whole=True)
+
+
+@pytest.mark.parametrize("type_", ["shop.r", "shop.r[]"])
+def test_a_column_whose_values_are_rows_of_a_table_that_fell(keeper, server, shop, type_):
+    """With what that table stands on, and what stands on the column."""
+    value = "ROW(7, 'a')::shop.r" if type_ == "shop.r" else "ARRAY[ROW(7, 'a')::shop.r]"
+    report = whole(keeper, server, shop, "DROP CASCADE",
+                   f"""CREATE TYPE shop.e AS ENUM ('a'); CREATE FUNCTION shop.f() RETURNS int LANGUAGE sql AS 'SELECT 3'; CREATE TABLE shop.r (n int DEFAULT shop.f(), e shop.e);
+                       CREATE TABLE shop.t (id int PRIMARY KEY, r {type_}); INSERT INTO shop.t VALUES (1, {value}); INSERT INTO shop.r VALUES (5, 'a');
+                       CREATE VIEW shop.v AS SELECT r FROM shop.t""", "DROP TABLE shop.r CASCADE; DROP FUNCTION shop.f; DROP TYPE shop.e")
+    assert report["complete"], report
+    assert server.sql("SELECT t.r::text, v.r IS NOT NULL, x.n FROM shop.t t, shop.v v, shop.r x", "orders") in ("(7,a)|t|5", '{"(7,a)"}|t|5')
+
+
+def test_a_column_that_cannot_be_made_keeps_no_other_table_away(keeper, server, shop):
+    report = whole(keeper, server, shop, "DROP CASCADE",
+                   """CREATE DOMAIN shop.d AS int CHECK (VALUE > 0); CREATE TABLE shop.r (id int PRIMARY KEY, d shop.d); CREATE TABLE shop.t (id int PRIMARY KEY, r shop.r);
+                      CREATE TABLE shop.o (id int PRIMARY KEY, d shop.d); INSERT INTO shop.r VALUES (1, 2); INSERT INTO shop.o VALUES (1, 2)""", "DROP DOMAIN shop.d CASCADE")
+    assert not report["complete"] and "shop.r: a column elsewhere has its rows as values" in told(report)
+    assert server.sql("TABLE shop.o", "orders") == "1|2" and server.sql("TABLE shop.r", "orders") == "1"
+
+
+def test_what_is_computed_is_computed_of_rows_that_are_back(keeper, server, shop):
+    shop("CREATE TABLE shop.t (id int PRIMARY KEY); INSERT INTO shop.t VALUES (1), (2); CREATE MATERIALIZED VIEW shop.m AS SELECT count(*) FROM shop.t")
+    number = next(NUMBERS)
+    keep(keeper, server, number, "DROP TRUNCATE", "shop.t", "shop.m")
+    shop("TRUNCATE shop.t; DROP MATERIALIZED VIEW shop.m")
+    assert undo(keeper, server, number, "DROP TRUNCATE")["complete"] and server.sql("TABLE shop.m", "orders") == "2"
+
+
+def test_a_partition_that_is_not_logged(keeper, server, shop):
+    shop("CREATE TABLE shop.p (a int PRIMARY KEY) PARTITION BY LIST (a); CREATE TABLE shop.p1 PARTITION OF shop.p DEFAULT; INSERT INTO shop.p VALUES (1)")
+    number = next(NUMBERS)
+    keep(keeper, server, number, "ALTER", "shop.p", "shop.p1")
+    shop("ALTER TABLE shop.p1 SET UNLOGGED")
+    assert "shop.p1 is logged again" in told(undo(keeper, server, number, "ALTER"))
+    assert server.sql("SELECT relpersistence FROM pg_class WHERE oid = 'shop.p1'::regclass", "orders") == "p"
+
+
+def test_indexes_of_partitions_in_a_schema_with_a_blank(keeper, server, shop):
+    server.sql('CREATE SCHEMA "a b" AUTHORIZATION owner', "orders")
+    report = whole(keeper, server, shop, "DROP CASCADE",
+                   """CREATE TABLE "a b".p (a int CONSTRAINT "c d" PRIMARY KEY, b int) PARTITION BY LIST (a); CREATE TABLE "a b"."p 1" PARTITION OF "a b".p DEFAULT;
+                      CREATE INDEX "i j" ON "a b".p (b)""", 'DROP TABLE "a b".p')
+    assert report["complete"], report
+    assert server.sql("SELECT count(*) FROM pg_index WHERE indexrelid IN (SELECT oid FROM pg_class WHERE relname IN ('c d', 'i j')) AND indisvalid", "orders") == "2"
+    server.sql('DROP SCHEMA "a b" CASCADE', "orders")
+
+
+@pytest.mark.parametrize("named", [False, True])
+def test_a_right_that_the_owner_took_from_himself(keeper, server, shop, named):
+    """What needs it stays away, and nothing else."""
+    shop("CREATE TABLE shop.t (id int PRIMARY KEY, a int); CREATE TABLE shop.o (id int PRIMARY KEY); INSERT INTO shop.t VALUES (1, 1); INSERT INTO shop.o VALUES (1);"
+         "REVOKE INSERT ON shop.t FROM owner")
+    number = next(NUMBERS)
+    keep(keeper, server, number, "DELETE", *(["shop.t"] if named else []), whole=not named)
+    server.sql("DELETE FROM shop.t; DELETE FROM shop.o", "orders")
+    code, _, _, report, why = keeper.job(UNDO, keep=number, port=server.port, verb="DELETE", whole=not named)
+    if named:
+        assert code != OK and "shop.t: the keeper's role lacks rights on it: INSERT" in why, why
+    else:
+        assert code == OK and "shop.t: the keeper's role lacks rights on it: INSERT" in told(report), why
+        assert server.sql("TABLE shop.o", "orders") == "1"

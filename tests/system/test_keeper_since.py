@@ -238,3 +238,39 @@ def test_times_that_lost_their_zone_count_as_utc_for_whoever_set_another(keeper,
         assert "column at of shop.t has its old type again: what others wrote since is taken for UTC" in report["told"], report
     finally:
         server.sql("ALTER DATABASE orders RESET ALL")
+
+
+# ---- what others dropped ----
+
+OTHERS = """CREATE VIEW shop.v AS SELECT a FROM shop.z; CREATE VIEW shop.w AS SELECT a FROM shop.v; CREATE TABLE shop.o (id int PRIMARY KEY, z int REFERENCES shop.z);
+    CREATE INDEX o_z ON shop.o (z); CREATE VIEW shop.of_o AS SELECT id FROM shop.o; CREATE FUNCTION shop.f() RETURNS int LANGUAGE sql AS 'SELECT 1';
+    CREATE TYPE shop.e AS ENUM ('x'); INSERT INTO shop.o VALUES (1, 1);
+    CREATE TABLE shop.p (a int) PARTITION BY LIST (a); CREATE TABLE shop.p1 PARTITION OF shop.p DEFAULT PARTITION BY LIST (a); CREATE TABLE shop.p2 PARTITION OF shop.p1 DEFAULT"""
+
+
+@pytest.mark.parametrize("said", [True, False])
+def test_what_the_statement_did_not_take_stays_away(keeper, server, shop, said):
+    """Where its words are known: what it named, and what fell with that, comes back, and nothing else."""
+    shop(OTHERS)
+    words = [(None, word) for word in "drop table shop z p cascade".split()] if said else []
+    keep(keeper, server, 60, "DROP CASCADE", *words, whole=True, cascades=True)
+    shop("DROP TABLE shop.z, shop.p CASCADE; INSERT INTO shop.o VALUES (2, 2); DROP VIEW shop.of_o; DROP INDEX shop.o_z; DROP FUNCTION shop.f(); DROP TYPE shop.e")
+    report = undo(keeper, server, 60, "DROP CASCADE", whole=True)
+    back = [server.sql(f"SELECT to_regclass('shop.{name}') IS NOT NULL", "orders") == "t" for name in ("z", "v", "w", "p2", "of_o", "o_z")]
+    assert back == [True, True, True, True, not said, not said], report
+    assert server.sql("SELECT count(*) FROM pg_constraint WHERE contype = 'f' AND conrelid = 'shop.o'::regclass", "orders") == "1"
+    for name in ("VIEW shop of_o", "INDEX shop o_z", "FUNCTION shop f()", "TYPE shop e"):
+        assert any(name in one and "others may have dropped it" in one for one in report["told"]) == said, report["told"]
+    assert report["complete"] != said
+
+
+@pytest.mark.slow
+def test_more_tables_than_are_kept_by_name(keeper, server, shop):
+    """All of the database is kept then; what a table of others lost since is theirs."""
+    shop("CREATE TABLE shop.p (a int, CONSTRAINT k CHECK (a > 0)) PARTITION BY LIST (a); CREATE TABLE shop.o (id int PRIMARY KEY); CREATE INDEX o_i ON shop.o (id)")
+    shop("".join(f"CREATE TABLE shop.p{i} PARTITION OF shop.p FOR VALUES IN ({i});" for i in range(1, 502)) + "INSERT INTO shop.p VALUES (1), (2)")
+    assert keep(keeper, server, 61, "DROP", "shop.p")["whole"]
+    shop("DROP TABLE shop.p; DROP INDEX shop.o_i")
+    report = undo(keeper, server, 61, "DROP")
+    assert server.sql("SELECT count(*), to_regclass('shop.o_i') FROM shop.p", "orders") == "2|"
+    assert any("INDEX shop o_i" in one and "others may have dropped it" in one for one in report["told"]), report["told"]

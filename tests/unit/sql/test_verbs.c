@@ -76,6 +76,47 @@ static void words_are_appended(void **state)
     assert_int_equal(out.len, 0);
 }
 
+/* What a statement of a whole database names is among its words, or nothing is said. */
+static void words_of_texts(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *text;
+        const char *words; /* NULL = that cannot be told */
+    } cases[] = {
+        {"DROP TABLE Orders CASCADE", "drop|table|orders|cascade"},
+        {"DROP VIEW a.\"B c\",\"\\\"", "drop|view|a|B c|\\"},
+        {"drop schema \xc3\x84x", "drop|schema|\xc3\x84x"},
+        {"ALTER TABLE t DROP c1, ALTER b TYPE varchar(3);DROP TYPE\ty",
+         "alter|table|t|drop|c1|alter|b|type|varchar|3|drop|type|y"},
+        {"DROP TABLE \"a\"\"b\"", NULL},
+        {"DROP TABLE U&\"d\\0061t\"", NULL},
+        {"DROP TABLE t -- x", NULL},
+        {"DROP TABLE/* x */t", NULL},
+        {"DELETE FROM t WHERE a = 'DROP'", NULL},
+        {"DO $$BEGIN DROP TABLE t; END$$", NULL},
+        {"EXECUTE p", NULL},
+        {"EXPLAIN ANALYZE execute p", NULL},
+        {"DROP TABLE \"t", NULL},
+        {"DROP TABLE a123456789b123456789c123456789d123456789e123456789f123456789g123", NULL},
+    };
+    for (size_t i = 0; i < SP_COUNT(cases); i++) {
+        auto_buf sp_buf out = sp_buf_make(1000);
+        auto_buf sp_buf wanted = sp_buf_make(1000);
+        sp_span rest = sp_span_cstr(cases[i].words == NULL ? "" : cases[i].words);
+        sp_span word;
+        while (sp_span_split(&rest, '|', &word)) {
+            sp_buf_text(&wanted, wanted.len == 0 ? "[{\"name\":" : ",{\"name\":");
+            sp_buf_json(&wanted, word);
+            sp_buf_text(&wanted, "}");
+        }
+        sp_buf_text(&wanted, "]");
+        bool known = sp_sql_words_write(sp_span_cstr(cases[i].text), &out);
+        assert_int_equal(known, cases[i].words != NULL);
+        assert_true(!known || sp_span_eq(sp_buf_borrow(&out), sp_buf_borrow(&wanted)));
+    }
+}
+
 /* EXPLAIN EXECUTE runs what its parameters call. */
 static void parameters_that_compute(void **state)
 {
@@ -148,6 +189,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(verbs_of_texts), cmocka_unit_test(parameters_that_compute),
-        cmocka_unit_test(test_secrets), cmocka_unit_test(words_are_appended)};
+        cmocka_unit_test(test_secrets), cmocka_unit_test(words_are_appended),
+        cmocka_unit_test(words_of_texts)};
     return cmocka_run_group_tests(tests, office_set_up, office_tear_down);
 }

@@ -169,6 +169,17 @@ static json_t *list_named(const undo *u)
                  (uint32_t)json_integer_value(json_array_get(one, 1)));
         json_object_set(named, key, json_array_get(one, 4));
     }
+    const json_t *reached = json_object_get(u->manifest, "outside") == NULL
+                                ? NULL
+                                : json_object_get(u->manifest, "relations");
+    for (size_t i = 0; i < json_array_size(reached); i++) { /* by way of what it names */
+        const json_t *one = json_array_get(reached, i);
+        char key[32];
+        snprintf(key, sizeof(key), "%u %u", (uint32_t)PG_CLASS, undo_oid(one));
+        if (!undo_is_outside(one)) {
+            json_object_set_new(named, key, json_true());
+        }
+    }
     return named;
 }
 

@@ -256,7 +256,7 @@ static void show_plan(const json_t *plan)
     }
     const char *unheld = sp_json_text(plan, "unheld");
     if (unheld[0] != '\0') {
-        printf("  Others may change it between keeping and running: ");
+        printf("  Others may change it before it runs: ");
         sp_print_safe(stdout, unheld);
         putchar('\n');
     }

@@ -320,7 +320,8 @@ static void begin(db_estimate *e, const db_run_ask *run, const sp_hash *hash)
     e->takes_all = e->makes = e->makes_all = false;
     e->adds = e->is_untold = e->hides = false;
     e->is_open = false;
-    e->unheld = db_must_keep(e->session, run) ? db_hold_cannot(e->session, run) : NULL;
+    bool asks = run->ruling->decision.verdict == SP_VERDICT_ASK;
+    e->unheld = asks ? db_hold_cannot(e->session, run) : NULL;
     db_estimate_write_asked(e, run);
     bool fits = e->out.cap <= DB_SMALL_BYTES || db_share_fits(e->session, 0);
     if (e->stage_count == 0 || !fits) {

@@ -39,7 +39,7 @@ struct db_estimate {
     sp_buf carry;
     sp_buf lines; /* JSON strings, with commas */
     sp_buf touches;
-    const char *unheld; /* why others may change what is kept before it runs; NULL = they wait */
+    const char *unheld; /* why others may change what it meets before it runs; NULL = they wait */
     db_settings theirs; /* of the asker's session, when it was asked for them last */
     db_settings own;    /* of the connection as it began */
     db_estimated found;

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Holding what is kept until it is destroyed: between the keep and the statement nobody else may
- * change it, or undo would bring back less than was there.
+ * Holding what others agreed to until it runs: between the look at it and the statement nobody may
+ * make it another thing, and between the keep and the statement nobody may change what is kept, or
+ * undo would bring back less than was there.
  *
- * The connection of the asker itself takes locks (SHARE ROW EXCLUSIVE: readers and pg_dump go on,
- * writers wait) before the keep, and has them until its transaction ends:
+ * The connection of the asker itself takes locks (locks.c) before the look and the keep, and has
+ * them until its transaction ends:
  *     in a transaction      the locks, and then nothing more: the client ends it
  *     in a pipeline         the same, in the transaction that the server holds until Sync
  *     a Query by itself     BEGIN and the locks; the statement; COMMIT, or ROLLBACK when it failed.
@@ -22,151 +23,17 @@
  *
  * A statement by itself whose answer may be refused for its size gets such a transaction too
  * (whole.c), without locks. What the server answers to us is swallowed (DB_FLIGHT_OURS). A
- * statement that cannot run in a transaction, or names nothing to lock, is not held, and approvers
- * are told so.
+ * statement that cannot run in a transaction is not held, and approvers are told so, as they are of
+ * what has no name that could be.
  *
- * OWNS db_session.hold. PROCESS db gate workers. TRUST names come from the catalogue and reach the
- * server as hexadecimal text. SPEC gates/db/judging.h; PostgreSQL 15 manual, 13.3 "Locks".
+ * OWNS db_session.hold. PROCESS db gate workers. TRUST none. SPEC gates/db/judging.h; PostgreSQL 15
+ * manual, 13.3 "Locks".
  */
 #include "gates/db/judging.h"
 
 enum { WHY_MAX_BYTES = 150 };
 
 static const char lock_name[] = "sallyport hold";
-
-/* Names as JSON, in hexadecimal, stand between the two. */
-static const char lock_begin[] =
-    "DO $hold$ DECLARE one pg_catalog.record; before pg_catalog.text := "
-    "pg_catalog.current_setting('lock_timeout');"
-    " BEGIN PERFORM pg_catalog.set_config('lock_timeout', '10s', true); FOR one IN"
-    " WITH RECURSIVE named AS (SELECT n.nspname, c.oid, c.relname, c.relkind, c.reltype, n.oid AS"
-    " space, j.name FROM pg_catalog.json_to_recordset("
-    "pg_catalog.convert_from(pg_catalog.decode('";
-static const char lock_names[] =
-    "', 'hex'), 'UTF8')::pg_catalog.json) AS j(schema pg_catalog.text, name pg_catalog.text)"
-    " JOIN pg_catalog.pg_namespace n ON n.nspname = j.schema"
-    " LEFT JOIN pg_catalog.pg_class c ON c.relnamespace = n.oid AND (c.relname = j.name OR j.name ="
-    " '')), ";
-/* What loses values with the types that go, by CASCADE: of relations, of schemas. */
-static const char lock_held[] =
-    "held(type) AS (SELECT reltype FROM named WHERE reltype <> 0 UNION SELECT t.oid FROM named n"
-    " JOIN pg_catalog.pg_type t ON t.typnamespace = n.space WHERE n.name = ''";
-static const char lock_held_not[] = "held(type) AS (SELECT reltype FROM named WHERE reltype <> 0)";
-static const char lock_all[] =
-    " SELECT DISTINCT n.nspname, c.relname FROM (SELECT oid FROM named UNION SELECT c.oid FROM held"
-    " h JOIN pg_catalog.pg_class c ON c.reltype = h.type) l JOIN pg_catalog.pg_class c ON c.oid ="
-    " l.oid JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace WHERE c.relkind IN ('r', 'p')"
-    " AND pg_catalog.has_table_privilege(c.oid, 'UPDATE, DELETE, TRUNCATE') ORDER BY 1, 2 LOOP"
-    " EXECUTE pg_catalog.format('LOCK TABLE %I.%I IN SHARE ROW EXCLUSIVE MODE', one.nspname,"
-    " one.relname); END LOOP;"
-    /* with a number of its own, behind a savepoint too: by it the keeper tells what the statement
-       wrote from what others did */
-    " PERFORM pg_catalog.pg_logical_emit_message(true, 'sallyport', '');"
-    " PERFORM pg_catalog.set_config('lock_timeout', before, true); END $hold$";
-
-/* ---- whether it can be ---- */
-
-static bool runs_in_transaction(const sp_sql_statement *statement)
-{
-    static const char *const tags[] = {"DELETE",        "UPDATE",      "INSERT",
-                                       "MERGE",         "SELECT",      "TRUNCATE TABLE",
-                                       "DROP TABLE",    "DROP VIEW",   "DROP MATERIALIZED VIEW",
-                                       "DROP SEQUENCE", "ALTER TABLE", "DROP SCHEMA"};
-    for (size_t i = 0; i < SP_COUNT(tags); i++) {
-        if (sp_span_eq(sp_span_cstr(statement->tag), sp_span_cstr(tags[i]))) {
-            return true;
-        }
-    }
-    return false;
-}
-
-/* What the server takes behind no other statement of a pipeline. */
-static bool stands_alone(const char *tag)
-{
-    static const char *const tags[] = {"ALTER DATABASE",  "ALTER SUBSCRIPTION",
-                                       "ALTER SYSTEM",    "CALL",
-                                       "CLUSTER",         "COMMIT PREPARED",
-                                       "CREATE DATABASE", "CREATE SUBSCRIPTION",
-                                       "DISCARD",         "DO",
-                                       "DROP DATABASE",   "OTHER",
-                                       "REINDEX",         "ROLLBACK PREPARED",
-                                       "VACUUM"};
-    return sp_span_which(sp_span_cstr(tag), tags, SP_COUNT(tags)) < SP_COUNT(tags);
-}
-
-static bool may_be_concurrent(const char *tag)
-{
-    static const char *const tags[] = {"ALTER TABLE", "CREATE INDEX", "DROP INDEX"};
-    return sp_span_which(sp_span_cstr(tag), tags, SP_COUNT(tags)) < SP_COUNT(tags);
-}
-
-static bool says_concurrently(sp_span text)
-{
-    sp_span word = SP_SPAN_LIT("concurrently");
-    for (size_t i = 0; i + word.len <= text.len; i++) {
-        if (sp_span_eq_nocase(sp_span_slice(text, i, i + word.len), word)) {
-            return true;
-        }
-    }
-    return false;
-}
-
-bool db_hold_may_follow(const db_run_ask *run)
-{
-    for (uint32_t i = 0; i < run->judgement->statement_count; i++) {
-        const char *tag = run->judgement->statements[i].tag;
-        if (stands_alone(tag) || (may_be_concurrent(tag) && says_concurrently(run->text))) {
-            return false;
-        }
-    }
-    return true;
-}
-
-/* What is locked, JSON; false: there is something that has no name. */
-static bool write_names(const db_session *session, const db_run_ask *run, sp_buf *out)
-{
-    bool any = false;
-    bool all = true;
-    sp_buf_text(out, "[");
-    for (uint32_t i = 0; i < run->judgement->use_count; i++) {
-        const sp_sql_use *use = &run->judgement->uses[i];
-        sp_span schema;
-        sp_span name;
-        if (!db_use_place(session, run->ruling, 1U << SP_ACTION_DESTROY, use, &schema, &name)) {
-            continue;
-        }
-        if (use->kind == SP_SQL_DATABASE && (use->flags & SP_SQL_USE_FALLS) != 0) {
-            continue; /* rows of what its types are in are held with them */
-        }
-        bool is_schema = use->kind == SP_SQL_SCHEMA && schema.len > 0;
-        if ((use->kind != SP_SQL_RELATION && !is_schema) || schema.len == 0) {
-            all = false;
-            continue;
-        }
-        sp_buf_text(out, any ? ",{\"schema\":" : "{\"schema\":");
-        sp_buf_json(out, schema);
-        sp_buf_text(out, ",\"name\":");
-        sp_buf_json(out, is_schema ? SP_SPAN_EMPTY : name);
-        sp_buf_text(out, "}");
-        any = true;
-    }
-    sp_buf_text(out, "]");
-    return all && any && !sp_failed(sp_buf_error(out));
-}
-
-const char *db_hold_cannot(const db_session *session, const db_run_ask *run)
-{
-    auto_buf sp_buf names = sp_buf_make(SP_DB_RELATIONS_MAX_BYTES);
-    for (uint32_t i = 0; i < run->judgement->statement_count; i++) {
-        if (!runs_in_transaction(&run->judgement->statements[i])) {
-            return "a statement of this kind cannot hold tables while they are kept";
-        }
-    }
-    if (says_concurrently(run->text)) {
-        return "what runs CONCURRENTLY cannot hold tables while they are kept";
-    }
-    return write_names(session, run, &names) ? NULL : "not all that it meets can be named and held";
-}
 
 /* ---- asking ---- */
 
@@ -289,26 +156,14 @@ sp_err db_hold_clocks(db_session *session)
     return db_stream_send(&session->back->stream, sp_buf_borrow(&out));
 }
 
-sp_err db_hold_begin(db_session *session, const db_run_ask *run)
+sp_err db_hold_begin(db_session *session, const db_run_ask *run, sp_span locks)
 {
-    auto_buf sp_buf names = sp_buf_make(SP_DB_RELATIONS_MAX_BYTES);
-    auto_buf sp_buf text = sp_buf_make((2 * SP_DB_RELATIONS_MAX_BYTES) + 8192);
-    auto_buf sp_buf out = sp_buf_make((2 * SP_DB_RELATIONS_MAX_BYTES) + 12288);
-    (void)write_names(session, run, &names);
+    auto_buf sp_buf text = sp_buf_make(locks.len + 64);
+    auto_buf sp_buf out = sp_buf_make(locks.len + 4096);
     session->hold_wraps = !run->is_portal && session->transaction == 'I';
     session->hold_state[0] = '\0';
     sp_buf_text(&text, session->hold_wraps ? "BEGIN; " : "");
-    sp_buf_text(&text, lock_begin);
-    sp_buf_hex(&text, sp_buf_borrow(&names));
-    sp_buf_text(&text, lock_names);
-    if (db_touches_takes(run->judgement)) {
-        sp_buf_text(&text, lock_held);
-        sp_buf_text(&text, db_touches_held_sql);
-    } else {
-        sp_buf_text(&text, lock_held_not);
-    }
-    sp_buf_text(&text, lock_all);
-    TRY(sp_buf_error(&names));
+    sp_buf_span(&text, locks);
     TRY(sp_buf_error(&text));
     if (run->is_portal) {
         session->is_unsynced = true;

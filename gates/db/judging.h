@@ -167,11 +167,11 @@ void db_ruling_refuse(const db_ruling *ruling, const db_session *session, db_ref
 
 /* Remembers what was asked, so that it can be asked again without the text. */
 void db_ruling_meet(db_ruling *ruling, const db_catalogue *catalogue, const sp_sql_use *use);
-/* Each use of a judgement by this catalogue, by action and object and those flags; the order does
- * not matter, a catalogue that was read again may have another. A name may stand for another table
- * by now, or a table have got another partition. */
-sp_hash db_met_hash(const db_catalogue *catalogue, const sp_sql_judgement *judgement,
-                    uint16_t flags);
+/* Each use of a judgement by this catalogue, by action and object; the order does not matter, a
+ * catalogue that was read again may have another. A name may stand for another table by now, or a
+ * table have got another partition. whole: as people see it: with the flags of uses, what views
+ * say, and the columns of what is named. */
+sp_hash db_met_hash(const db_catalogue *catalogue, const sp_sql_judgement *judgement, bool whole);
 /* What it changes somebody else had locked at the last look: it would wait. */
 bool db_ruling_waits(const db_ruling *ruling, const db_session *session);
 
@@ -257,7 +257,7 @@ typedef enum {
     DB_PENDING_CALL,   /* core's reply */
     DB_PENDING_CLOCKS, /* that the server's are stopped */
     DB_PENDING_PUSH,   /* other people's word */
-    DB_PENDING_HOLD,   /* locks on what will be kept */
+    DB_PENDING_HOLD,   /* locks on what it meets, and on what will be kept */
     DB_PENDING_LOOK,   /* what the database holds at this moment */
     DB_PENDING_DISK,   /* the record */
     DB_PENDING_REFUSED
@@ -277,6 +277,7 @@ typedef struct {
     db_pending_state state;
     bool begun;        /* something had to happen; false = all of this is zero */
     bool asks;         /* others have to agree to it */
+    bool keeps;        /* what is kept is held, too */
     uint8_t done;      /* DB_DONE_ */
     bool is_cancelled; /* while it was not to be stopped at once */
     uint8_t needed;
@@ -334,12 +335,20 @@ SP_MUST sp_err db_hold_clocks(db_session *session);
 /* Asks that query in front of what waits; nothing of this client is under way. db_temps_tell(), and
  * db_temps_told(), follow. */
 SP_MUST sp_err db_hold_ask(db_session *session, sp_span text);
+/* Runs these locks (db_locks_write()), around a Query by itself in a transaction of ours. Nothing
+ * of this client is under way. db_pending_held() follows. */
+SP_MUST sp_err db_hold_begin(db_session *session, const db_run_ask *run, sp_span locks);
+/* ---- locks.c ---- */
 /* May a query stand before it in its pipeline, as db_hold_clocks() puts one there? */
 bool db_hold_may_follow(const db_run_ask *run);
-/* Why what it destroys cannot be held while it is kept; NULL: it can. */
+/* Why what it meets, or what it destroys and is kept, cannot be held before it runs, or not all of
+ * it; NULL: it can, or there is nothing that could. */
 const char *db_hold_cannot(const db_session *session, const db_run_ask *run);
-/* Nothing of this client is under way. db_pending_held() follows. */
-SP_MUST sp_err db_hold_begin(db_session *session, const db_run_ask *run);
+/* May it be held at all, and is there anything? */
+bool db_locks_has(const db_session *session, const db_run_ask *run);
+/* The statement that locks what it meets, and what is kept (*ret_keeps: all of that). False: there
+ * is nothing to lock, or it is not held. */
+bool db_locks_write(const db_session *session, const db_run_ask *run, sp_buf *out, bool *ret_keeps);
 /* In pending.c. */
 void db_pending_held(db_session *session, bool good);
 bool db_must_keep(const db_session *session, const db_run_ask *run);

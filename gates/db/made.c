@@ -234,7 +234,7 @@ static sp_err add_names(db_session *session, sp_sql_known *known, const db_named
         }
         if (!sp_failed(err) && !is_prepare) {
             named->met =
-                db_met_hash(db_session_judge(session)->catalogue, query->known->judgement, 0);
+                db_met_hash(db_session_judge(session)->catalogue, query->known->judgement, false);
             err = portal == NULL ? sp_ok() : take_values(names, named, portal);
         }
         db_text_unref(query);

@@ -48,7 +48,7 @@ static bool judge_again(db_session *session, db_text *text)
 static const sp_hash *met_of(const db_judge *judge, db_text *text)
 {
     if (!text->has_met) {
-        text->met = db_met_hash(judge->catalogue, text->known->judgement, 0);
+        text->met = db_met_hash(judge->catalogue, text->known->judgement, false);
         text->has_met = true;
     }
     return &text->met;

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0
- * What has to happen before a statement runs: other people agree, what it would destroy is kept,
- * the disk has the record (budgets: spend.c). The client's message waits meanwhile, and is judged
- * again after each step; a step that was done for these very bytes is not done twice. OWNS the
- * pending part of a judge. PROCESS db gate workers. TRUST core's answers are checked. SPEC
- * lib/proto/db_msg.h, gates/db/judge.h.
+ * What has to happen before a statement runs: other people agree, what it meets is held and looked
+ * at, what it would destroy is kept, the disk has the record (budgets: spend.c). The client's
+ * message waits meanwhile, and is judged again after each step; a step that was done for these very
+ * bytes is not done twice. OWNS the pending part of a judge. PROCESS db gate workers. TRUST core's
+ * answers are checked. SPEC lib/proto/db_msg.h, gates/db/judge.h.
  */
 #include "gates/db/judging.h"
 #include "lib/policy/database.h"
@@ -12,6 +12,8 @@
 #include <stdio.h>
 
 #define KEEP_MAX_MS ((uint64_t)6 * 3600 * 1000) /* the client can cancel at any time */
+
+enum { LOCKS_MAX_BYTES = 128 * 1024 }; /* the statement that locks */
 
 /* ---- states ---- */
 
@@ -107,12 +109,14 @@ db_verdict db_pending_call(db_session *session, uint16_t kind, sp_buf *body, sp_
 
 /* ---- it is still what they were asked about ---- */
 
+static const char changed[] = "what this statement meets is not what others agreed to: the "
+                              "database has changed meanwhile";
+static const char again[] = "Send it again to ask them again.";
+
 static db_verdict has_changed(db_session *session, db_refusal *refusal)
 {
     db_pending_reset(&db_session_judge(session)->pending);
-    return db_asks_not("what this statement meets is not what others agreed to: the database has "
-                       "changed meanwhile",
-                       "Send it again to ask them again.", refusal);
+    return db_asks_not(changed, again, refusal);
 }
 
 /* The catalogue may be seconds old: what it says now is waited for. */
@@ -149,7 +153,24 @@ void db_pending_looked(db_session *session)
     }
 }
 
-/* ---- what would be destroyed is held and kept ---- */
+/* ---- what it meets is held, and what would be destroyed is kept ---- */
+
+static void fail_held(db_session *session)
+{
+    const db_pending *pending = &db_session_judge(session)->pending;
+    static const char *const gone[] = {"3F000", "42P01"};
+    char text[240];
+    if (sp_span_which(sp_span_cstr(session->hold_state), gone, SP_COUNT(gone)) < SP_COUNT(gone)) {
+        db_pending_fail(session, "42501", SP_REASON_APPROVAL, changed, again);
+        return;
+    }
+    snprintf(text, sizeof(text), "what this statement %s: %s",
+             pending->keeps ? "destroys could not be held while it is kept"
+                            : "meets could not be held before it runs",
+             db_hold_why(session));
+    db_pending_fail(session, session->hold_state, SP_REASON_UNAVAILABLE, text,
+                    "Others may be changing it: try again when they have ended.");
+}
 
 void db_pending_held(db_session *session, bool good)
 {
@@ -165,12 +186,7 @@ void db_pending_held(db_session *session, bool good)
         db_pending_fail(session, session->hold_state, SP_REASON_UNAVAILABLE, db_hold_why(session),
                         "Nobody was asked.");
     } else if (!good) {
-        char text[240];
-        snprintf(text, sizeof(text),
-                 "what this statement destroys could not be held while it is kept: %s",
-                 db_hold_why(session));
-        db_pending_fail(session, session->hold_state, SP_REASON_UNAVAILABLE, text,
-                        "Others may be changing it: try again when they have ended.");
+        fail_held(session);
     } else {
         pending->done |= is_clocks ? DB_DONE_CLOCKS : DB_DONE_HELD;
         db_pending_go_on(session);
@@ -181,7 +197,7 @@ void db_pending_held(db_session *session, bool good)
 static bool cannot_begin(const db_session *session, const db_run_ask *run, db_refusal *refusal)
 {
     if (run->is_portal || !db_hold_is_blind(session) || session->transaction == 'E' ||
-        db_hold_cannot(session, run) != NULL) {
+        !db_locks_has(session, run)) {
         return false;
     }
     db_refuse(refusal, "0A000", SP_REASON_UNAVAILABLE,
@@ -194,11 +210,18 @@ static bool cannot_begin(const db_session *session, const db_run_ask *run, db_re
 static db_verdict hold_first(db_session *session, const db_run_ask *run, db_refusal *refusal)
 {
     db_pending *pending = &db_session_judge(session)->pending;
+    auto_buf sp_buf locks = sp_buf_make(LOCKS_MAX_BYTES);
+    bool keeps = false;
+    bool any = session->transaction != 'E' && db_locks_write(session, run, &locks, &keeps);
     const char *why = db_hold_cannot(session, run);
     if (why != NULL || session->transaction == 'E') {
         db_session_notice(session, SP_SPAN_LIT("01000"),
-                          SP_SPAN_LIT("others may change what is kept before this runs"),
+                          db_must_keep(session, run)
+                              ? SP_SPAN_LIT("others may change what is kept before this runs")
+                              : SP_SPAN_LIT("others may change what this meets before it runs"),
                           sp_span_cstr(why == NULL ? "" : why));
+    }
+    if (!any) {
         pending->done |= DB_DONE_HELD;
         return db_pending_step(session, run, refusal);
     }
@@ -206,12 +229,14 @@ static db_verdict hold_first(db_session *session, const db_run_ask *run, db_refu
         return DB_REFUSE;
     }
     pending->state = DB_PENDING_HOLD;
-    if (sp_failed(db_hold_begin(session, run))) {
+    pending->keeps = keeps;
+    if (sp_failed(sp_buf_error(&locks)) ||
+        sp_failed(db_hold_begin(session, run, sp_buf_borrow(&locks)))) {
         db_refuse(refusal, "53200", SP_REASON_UNAVAILABLE,
-                  "what this statement destroys could not be held while it is kept");
+                  "what this statement meets could not be held: the gate has no memory left");
         return DB_CUT;
     }
-    pending->holder = session->back->pid;
+    pending->holder = keeps ? session->back->pid : 0;
     return DB_WAIT;
 }
 
@@ -346,7 +371,7 @@ static db_verdict may_be_asked(db_session *session, const db_run_ask *run, db_re
     if (needs == DB_REFUSE || needs == DB_WAIT) {
         return needs;
     }
-    return db_must_keep(session, run) && cannot_begin(session, run, refusal) ? DB_REFUSE : DB_PASS;
+    return cannot_begin(session, run, refusal) ? DB_REFUSE : DB_PASS;
 }
 
 /* By the people whom the policy of now asks, and as many of them. */
@@ -396,7 +421,7 @@ db_verdict db_pending_step(db_session *session, const db_run_ask *run, db_refusa
         if (is_first && db_session_drain(session)) {
             return DB_WAIT; /* then it is certain what its name stands for */
         }
-        sp_hash met = db_met_hash(session->judge->catalogue, run->judgement, UINT16_MAX);
+        sp_hash met = db_met_hash(session->judge->catalogue, run->judgement, true);
         if (!is_agreed(session, &run->ruling->decision)) {
             if (session->hold == DB_HOLD_HELD) {
                 return has_changed(session, refusal); /* nothing is held while people think */
@@ -415,7 +440,7 @@ db_verdict db_pending_step(db_session *session, const db_run_ask *run, db_refusa
             db_estimate_ask(session, run, &pending->hash) == NULL) {
             return DB_WAIT; /* before what is held is in the way of planning */
         }
-        if ((pending->done & DB_DONE_HELD) == 0 && db_must_keep(session, run)) {
+        if ((pending->done & DB_DONE_HELD) == 0) {
             return hold_first(session, run, refusal);
         }
         if ((pending->done & DB_DONE_KEPT) == 0 && db_must_keep(session, run)) {

@@ -12,6 +12,8 @@
 #include "infra/proc/clock.h"
 #include "lib/policy/database.h"
 
+enum { COLUMNS_MAX_BYTES = 1 << 18 }; /* of one relation: the server's have 1,600 at most */
+
 void db_ruling_meet(db_ruling *ruling, const db_catalogue *catalogue, const sp_sql_use *use)
 {
     bool is_system = (use->flags & SP_SQL_USE_SYSTEM) != 0;
@@ -28,11 +30,28 @@ void db_ruling_meet(db_ruling *ruling, const db_catalogue *catalogue, const sp_s
                  .action = (uint8_t)use->action};
 }
 
-sp_hash db_met_hash(const db_catalogue *catalogue, const sp_sql_judgement *judgement,
-                    uint16_t flags)
+/* What a relation is by its definition: rules, triggers, row security; what a view says. Columns by
+ * which a text may name other values by now. */
+static void add_definition(const sp_sql_catalogue *now, const sp_sql_use *use, sp_buf *text)
+{
+    const sp_sql_relation *relation = sp_sql_catalogue_at(now, use->relation);
+    const sp_sql_column *columns = sp_sql_catalogue_columns(now, use->relation);
+    bool is_named = (use->flags & SP_SQL_USE_IMPLIED) == 0;
+    sp_hash said = sp_sha256(relation->definition);
+    sp_buf_u32(text,
+               relation->flags & (SP_SQL_REL_RULES | SP_SQL_REL_TRIGGERS | SP_SQL_REL_GUARDED));
+    sp_buf_bytes(text, sp_span_of(said.bytes, SP_SHA256_BYTES));
+    for (uint32_t i = 0; is_named && i < relation->column_count; i++) {
+        sp_buf_u32(text, (uint32_t)columns[i].attnum);
+        sp_buf_u32(text, columns[i].type_oid);
+        sp_buf_bytes(text, columns[i].name);
+    }
+}
+
+sp_hash db_met_hash(const db_catalogue *catalogue, const sp_sql_judgement *judgement, bool whole)
 {
     uint64_t sum[SP_SHA256_BYTES / sizeof(uint64_t)] = {0};
-    auto_buf sp_buf text = sp_buf_make(4 * DB_NAME_BYTES + 64);
+    auto_buf sp_buf text = sp_buf_make(COLUMNS_MAX_BYTES);
     for (uint32_t i = 0; i < judgement->use_count; i++) {
         const sp_sql_use *use = &judgement->uses[i];
         const sp_sql_relation *relation = use->kind == SP_SQL_RELATION && use->relation != SP_NONE
@@ -41,11 +60,14 @@ sp_hash db_met_hash(const db_catalogue *catalogue, const sp_sql_judgement *judge
         sp_buf_reset(&text);
         sp_buf_u32(&text, use->action);
         sp_buf_u32(&text, use->kind);
-        sp_buf_u32(&text, use->flags & flags);
+        sp_buf_u32(&text, whole ? use->flags : 0);
         sp_buf_u32(&text, relation == NULL ? 0 : relation->oid);
         sp_buf_u32(&text, relation == NULL ? 0 : (uint32_t)relation->kind);
         sp_buf_bytes(&text, use->schema);
         sp_buf_bytes(&text, use->name);
+        if (whole && relation != NULL) {
+            add_definition(catalogue->now, use, &text);
+        }
         sp_hash one = sp_sha256(sp_buf_borrow(&text));
         for (size_t w = 0; w < SP_COUNT(sum); w++) {
             uint64_t word = 0;

@@ -51,7 +51,7 @@ export const en = {
     what: "What", by: "Asked by", target: "On", approved: "Approved", expires: "Expires", state: "State", action: "Action", dataClass: "Class", rule: "Rule that asks",
     ofN: (yes: number, needed: number) => `${yes} of ${needed}`,
     statement: "Exactly this would run", undone: "What this destroyed would come back", undoTold: "Note", plan: "Plan", objects: "Objects", kept: "What is kept for undo", limit: "Undo cannot", rows: "Estimated rows",
-    touches: "What it acts on", noPlan: "No whole plan", unheld: "Others may change it between keeping and running", planless: "The database plans nothing for such a statement: the numbers are those of its tables.",
+    touches: "What it acts on", noPlan: "No whole plan", unheld: "Others may change it before it runs", planless: "The database plans nothing for such a statement: the numbers are those of its tables.",
     leftOut: (n: number) => `${n} more are not listed`,
     touchKinds: { table: "table", view: "view", "materialized view": "materialized view", sequence: "sequence", "foreign key": "foreign key", function: "function", trigger: "trigger", policy: "row policy", column: "column", default: "default", constraint: "constraint" } as Record<string, string>,
     touchWhy: {} as Record<string, string>,

@@ -51,7 +51,7 @@ export const zh: typeof en = {
     what: "内容", by: "申请人", target: "对象", approved: "已批准", expires: "到期", state: "状态", action: "操作", dataClass: "级别", rule: "要求审批的规则",
     ofN: (yes: number, needed: number) => `${yes} / ${needed}`,
     statement: "将原样执行以下内容", undone: "将恢复以下语句销毁的内容", undoTold: "说明", plan: "执行计划", objects: "涉及对象", kept: "为恢复保留的内容", limit: "无法恢复", rows: "预计行数",
-    touches: "作用对象", noPlan: "没有完整的执行计划", unheld: "保留之后、执行之前，他人仍可能更改", planless: "数据库对此类语句没有执行计划，数字取自各表的统计。",
+    touches: "作用对象", noPlan: "没有完整的执行计划", unheld: "执行之前，他人仍可能更改", planless: "数据库对此类语句没有执行计划，数字取自各表的统计。",
     leftOut: (n: number) => `另有 ${n} 项未列出`,
     touchKinds: { table: "表", view: "视图", "materialized view": "物化视图", sequence: "序列", "foreign key": "外键", function: "函数", trigger: "触发器", policy: "行策略", column: "列", default: "默认值", constraint: "约束" } as Record<string, string>,
     touchWhy: { named: "语句指定", "goes with it": "随之受影响", "goes with it, cannot be held": "随之受影响，无法锁定", "reads it": "读取该对象", "refers to it": "引用该对象", "refers to it, deletes its rows too": "引用该对象，行随之删除", "refers to it, becomes NULL": "引用该对象，置为 NULL", "refers to it, becomes its default": "引用该对象，置为默认值", "belongs to it": "属于该对象", "uses it": "使用该对象", "depends on it": "依赖该对象", "runs with it": "随之触发" } as Record<string, string>,

@@ -37,41 +37,6 @@ bool undo_is_lost(const undo_table *t, const json_t *column)
     return name_now(t, column) == NULL;
 }
 
-/* What a statement takes a column with: a type, a collation. */
-static void list_grounds(const json_t *relation, json_t *out)
-{
-    const json_t *columns = json_object_get(relation, "columns");
-    for (size_t i = 0; i < json_array_size(columns); i++) {
-        const json_t *column = json_array_get(columns, i);
-        const json_t *type = json_object_get(column, "type_oid");
-        json_t *on = json_object_get(column, "on");
-        if (json_integer_value(type) >= 16384) {
-            json_array_append_new(out, json_pack("[i, O]", PG_TYPE, type));
-        }
-        if (json_is_array(on)) {
-            json_array_extend(out, on);
-        }
-    }
-}
-
-sp_err undo_find_grounds(undo *u)
-{
-    static const char sql[] =
-        "SELECT COALESCE(json_object_agg(s.class::text || ' ' || s.oid::text, true), '{}'::json)"
-        "::text FROM (SELECT DISTINCT (j->>0)::oid AS class, (j->>1)::oid AS oid"
-        " FROM json_array_elements($1::json) j) s WHERE NOT " UNDO_IS_THERE_S;
-    const json_t *relations = json_object_get(u->manifest, "relations");
-    auto_json json_t *list = json_array();
-    for (size_t i = 0; i < json_array_size(relations); i++) {
-        list_grounds(json_array_get(relations, i), list);
-    }
-    char *text = json_dumps(list, JSON_COMPACT);
-    const char *const values[] = {text == NULL ? "[]" : text};
-    sp_err err = keep_exec_json(u->job, u->conn, sql, 1, values, &u->grounds_gone);
-    sp_free(text);
-    return err;
-}
-
 static bool is_ground_gone(const undo *u, json_int_t class, json_int_t oid)
 {
     char key[32];
@@ -264,7 +229,7 @@ static bool decide(const undo *u, bool rows, undo_table *t)
     t->moves = t->keyed && (any || says(u, "UPDATE MERGE WITH") || (cascades && rekeys));
     t->mixed = is_known(u) && is_mixed(u, t);
     t->adds = rows || unlogged; /* a crash may have emptied it */
-    return t->adds || retyped || (alters && has_lost(u, t));
+    return t->adds || retyped || (alters && (has_lost(u, t) || undo_lost_attribute(u, t) != NULL));
 }
 
 /* ---- what cannot be put back ---- */
@@ -385,6 +350,10 @@ static obstacle look_at_table(const undo *u, const undo_table *t)
     obstacle found = {why_not_rows(u, t), NULL, NULL};
     if (json_is_true(json_object_get(t->now, "elsewhere"))) {
         found.why = "a part of it is a foreign table, which another server has to answer for";
+    }
+    if (undo_lost_attribute(u, t) != NULL) {
+        found = (obstacle){"values of an attribute that fell cannot be put back into its column",
+                           undo_lost_attribute(u, t), NULL};
     }
     if (lacks_rights(t, lacks)) {
         found = (obstacle){"the keeper's role lacks rights on it:", lacks, NULL};

@@ -7,6 +7,43 @@
  */
 #include "keeper/undo_tables.h"
 
+enum { PG_TYPE = 1247 };
+
+/* What a statement takes a column with: a type, a collation. */
+static void list_grounds(const json_t *relation, json_t *out)
+{
+    const json_t *columns = json_object_get(relation, "columns");
+    for (size_t i = 0; i < json_array_size(columns); i++) {
+        const json_t *column = json_array_get(columns, i);
+        const json_t *type = json_object_get(column, "type_oid");
+        json_t *on = json_object_get(column, "on");
+        if (json_integer_value(type) >= 16384) {
+            json_array_append_new(out, json_pack("[i, O]", PG_TYPE, type));
+        }
+        if (json_is_array(on)) {
+            json_array_extend(out, on);
+        }
+    }
+}
+
+sp_err undo_find_grounds(undo *u)
+{
+    static const char sql[] =
+        "SELECT COALESCE(json_object_agg(s.class::text || ' ' || s.oid::text, true), '{}'::json)"
+        "::text FROM (SELECT DISTINCT (j->>0)::oid AS class, (j->>1)::oid AS oid"
+        " FROM json_array_elements($1::json) j) s WHERE NOT " UNDO_IS_THERE_S;
+    const json_t *relations = json_object_get(u->manifest, "relations");
+    auto_json json_t *list = json_array();
+    for (size_t i = 0; i < json_array_size(relations); i++) {
+        list_grounds(json_array_get(relations, i), list);
+    }
+    char *text = json_dumps(list, JSON_COMPACT);
+    const char *const values[] = {text == NULL ? "[]" : text};
+    sp_err err = keep_exec_json(u->job, u->conn, sql, 1, values, &u->grounds_gone);
+    sp_free(text);
+    return err;
+}
+
 static void tell_less(undo *u, const undo_table *t, const json_t *column)
 {
     if (json_object_get(column, "less") != NULL) {

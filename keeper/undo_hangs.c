@@ -85,6 +85,24 @@ sp_err undo_hangs_find(undo *u)
     return err;
 }
 
+const char *undo_lost_attribute(const undo *u, const undo_table *t)
+{
+    const json_t *hangs = json_object_get(u->manifest, "hangs");
+    const json_t *columns = json_object_get(t->relation, "columns");
+    for (size_t i = 0; i < json_array_size(u->fallen); i++) {
+        const json_t *at = json_array_get(json_array_get(u->fallen, i), 0);
+        const json_t *one = json_array_get(hangs, (size_t)json_integer_value(at));
+        for (size_t k = 0; k < json_array_size(columns); k++) {
+            const json_t *column = json_array_get(columns, k);
+            if (strcmp(undo_text(one, "of"), "attribute") == 0 &&
+                json_equal(json_object_get(column, "row_of"), json_object_get(one, "host"))) {
+                return undo_text(column, "quoted");
+            }
+        }
+    }
+    return NULL;
+}
+
 /* ---- making it again ---- */
 
 static const char *of(const json_t *one)
@@ -239,9 +257,10 @@ static void put_one(undo *u, const json_t *fallen, sp_buf *sql)
     if (strcmp(of(one), "attribute") != 0 && undo_is_missing(u, catalog, undo_oid(one))) {
         return; /* it is in the archive */
     }
-    if (!fell_with_it(u, fallen, one)) {
+    bool is_attribute = strcmp(of(one), "attribute") == 0;
+    if (!fell_with_it(u, fallen, one) && !(is_attribute && undo_verb_is(u, "ALTER"))) {
         tell(u, one, "all that it stands on is there: others may have dropped it");
-    } else if (strcmp(of(one), "attribute") == 0) {
+    } else if (is_attribute) {
         tell(u, one, "its values are gone from all that has the type; let its owner add it");
     } else if (json_is_true(json_object_get(one, "risky"))) {
         tell(u, one,

@@ -50,6 +50,10 @@ bool undo_is_unlogged(const undo_table *t);
 /* It has another type now. */
 bool undo_is_retyped(const undo_table *t, const json_t *column);
 
+/* ---- undo_hangs.c ---- */
+/* A column of a type that has lost an attribute, quoted: its values do not fit. NULL = none. */
+const char *undo_lost_attribute(const undo *u, const undo_table *t);
+
 /* ---- undo_columns.c ---- */
 /* What was made again gets its default, NOT NULL and identity; all values are there. */
 void undo_finish_columns(undo *u, const undo_table *t, sp_buf *sql);

@@ -325,3 +325,14 @@ def test_a_right_that_the_owner_took_from_himself(keeper, server, shop, named):
     else:
         assert code == OK and "shop.t: the keeper's role lacks rights on it: INSERT" in told(report), why
         assert server.sql("TABLE shop.o", "orders") == "1"
+
+
+@pytest.mark.parametrize("type_", ["shop.y", "shop.y[]"])
+def test_an_attribute_that_fell_keeps_only_its_values_away(keeper, server, shop, type_):
+    """They are beside; what else the statement took is back."""
+    value = "ROW(1, 'a')::shop.y" if type_ == "shop.y" else "ARRAY[ROW(1, 'a')::shop.y]"
+    report = whole(keeper, server, shop, "ALTER CASCADE TRUNCATE",
+                   f"""CREATE TYPE shop.y AS (a int, b text); CREATE TABLE shop.t (id int PRIMARY KEY, y {type_}); INSERT INTO shop.t VALUES (1, {value});
+                       CREATE TABLE shop.o (id int PRIMARY KEY); INSERT INTO shop.o VALUES (1)""", "ALTER TYPE shop.y DROP ATTRIBUTE a CASCADE; TRUNCATE shop.o")
+    assert not report["complete"] and "values of an attribute that fell cannot be put back into its column y" in told(report)
+    assert server.sql("TABLE shop.o", "orders") == "1"

@@ -85,19 +85,30 @@ sp_err undo_hangs_find(undo *u)
     return err;
 }
 
-const char *undo_lost_attribute(const undo *u, const undo_table *t)
+/* A composite type, or a table whose rows are values. */
+static bool has_lost_part(const undo *u, const json_t *row_of)
 {
     const json_t *hangs = json_object_get(u->manifest, "hangs");
-    const json_t *columns = json_object_get(t->relation, "columns");
-    for (size_t i = 0; i < json_array_size(u->fallen); i++) {
+    char key[24];
+    snprintf(key, sizeof(key), "%lld", (long long)json_integer_value(row_of));
+    bool has = json_object_get(u->lessened, key) != NULL;
+    for (size_t i = 0; i < json_array_size(u->fallen) && !has; i++) {
         const json_t *at = json_array_get(json_array_get(u->fallen, i), 0);
         const json_t *one = json_array_get(hangs, (size_t)json_integer_value(at));
-        for (size_t k = 0; k < json_array_size(columns); k++) {
-            const json_t *column = json_array_get(columns, k);
-            if (strcmp(undo_text(one, "of"), "attribute") == 0 &&
-                json_equal(json_object_get(column, "row_of"), json_object_get(one, "host"))) {
-                return undo_text(column, "quoted");
-            }
+        has = strcmp(undo_text(one, "of"), "attribute") == 0 &&
+              json_equal(row_of, json_object_get(one, "host"));
+    }
+    return has;
+}
+
+const char *undo_lost_attribute(const undo *u, const undo_table *t)
+{
+    const json_t *columns = json_object_get(t->relation, "columns");
+    for (size_t i = 0; i < json_array_size(columns); i++) {
+        const json_t *column = json_array_get(columns, i);
+        const json_t *row_of = json_object_get(column, "row_of");
+        if (row_of != NULL && undo_verb_is(u, "DROP ALTER") && has_lost_part(u, row_of)) {
+            return undo_text(column, "quoted");
         }
     }
     return NULL;

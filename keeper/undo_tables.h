@@ -51,7 +51,8 @@ bool undo_is_unlogged(const undo_table *t);
 bool undo_is_retyped(const undo_table *t, const json_t *column);
 
 /* ---- undo_hangs.c ---- */
-/* A column of a type that has lost an attribute, quoted: its values do not fit. NULL = none. */
+/* A column of a type that has lost an attribute, or of a table's rows that has lost a column,
+ * quoted: its values do not fit. NULL = none. */
 const char *undo_lost_attribute(const undo *u, const undo_table *t);
 
 /* ---- undo_columns.c ---- */

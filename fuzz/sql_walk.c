@@ -110,7 +110,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     sp_buf shown = sp_buf_make(1 << 16);
     sp_sql_redact(text, size % 2 == 0, 2048, &shown);
     auto_buf sp_buf whole = sp_buf_make(4096);
-    if (sp_sql_show(text, size % 2 == 0, 2048, &whole) != (whole.len > 0 || size == 0)) {
+    if (sp_sql_show(text, size % 2 == 0, size % 3 == 0, 2048, &whole) !=
+        (whole.len > 0 || size == 0)) {
         abort();
     }
     if (!sp_span_is_utf8(sp_buf_borrow(&shown))) {

@@ -118,7 +118,8 @@ static bool show(const db_session *session, const db_run_ask *run, sp_buf *shown
         sp_buf_span(&all, sp_buf_borrow(&settings));
     }
     return !sp_failed(sp_buf_error(&all)) && !sp_failed(sp_buf_error(&settings)) &&
-           sp_sql_show(sp_buf_borrow(&all), is_secret, SHOWN_MAX_BYTES, shown);
+           sp_sql_show(sp_buf_borrow(&all), is_secret, all.len > run->text.len, SHOWN_MAX_BYTES,
+                       shown);
 }
 
 /* The asker hears what the approvers see. */

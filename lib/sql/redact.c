@@ -325,9 +325,24 @@ static bool ends_at_return(sp_span text, size_t at, size_t end)
            (end + 1 == text.len || text.ptr[end + 1] != '\n');
 }
 
+/* Lines that a literal, a comment or a name goes over look like what is put behind the statement.
+ */
+static void put_lines(sp_span one, sp_buf *out)
+{
+    size_t from = 0;
+    for (size_t i = 0; i < one.len; i++) {
+        if (one.ptr[i] == '\n') {
+            sp_buf_seen(out, sp_span_slice(one, from, i));
+            sp_buf_text(out, "<U+000A>\n");
+            from = i + 1;
+        }
+    }
+    sp_buf_seen(out, sp_span_slice(one, from, one.len));
+}
+
 /* The server takes all that is not ASCII into a bare name: an alias may look like a blank, WHERE, a
  * blank and a condition. Where literals begin is in doubt, all behind it counts as bare. */
-static void put_seen(sp_span text, sp_buf *out)
+static void put_seen(sp_span text, bool goes_on, sp_buf *out)
 {
     size_t i = 0;
     while (i < text.len) {
@@ -338,7 +353,11 @@ static void put_seen(sp_span text, sp_buf *out)
               : text.ptr[i] == '"'         ? lex_end_of_name(text, i)
                                            : i;
         if (end > i && !doubt) {
-            sp_buf_seen(out, sp_span_slice(text, i, end));
+            if (goes_on) {
+                put_lines(sp_span_slice(text, i, end), out);
+            } else {
+                sp_buf_seen(out, sp_span_slice(text, i, end));
+            }
             if (ends_at_return(text, i, end)) {
                 sp_buf_text(out, "<U+000D>\n");
                 end++;
@@ -351,7 +370,7 @@ static void put_seen(sp_span text, sp_buf *out)
     }
 }
 
-bool sp_sql_show(sp_span text, bool is_secret, size_t max_bytes, sp_buf *out)
+bool sp_sql_show(sp_span text, bool is_secret, bool goes_on, size_t max_bytes, sp_buf *out)
 {
     auto_buf sp_buf seen = sp_buf_make(max_bytes);
     auto_buf sp_buf hidden = sp_buf_make(text.len * 5 + 64);
@@ -362,7 +381,7 @@ bool sp_sql_show(sp_span text, bool is_secret, size_t max_bytes, sp_buf *out)
         text = sp_buf_borrow(&hidden);
     }
     if (whole) {
-        put_seen(text, &seen);
+        put_seen(text, goes_on, &seen);
     }
     if (!whole || sp_failed(sp_buf_error(&seen))) {
         return false;

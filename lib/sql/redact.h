@@ -25,8 +25,10 @@ void sp_sql_redact_unread(sp_span text, size_t max_bytes, sp_buf *out);
 
 /* For people who decide about a text: all of it, with its lines, or false. Secrets are left out as
  * above; what a screen would hide or turn around (control bytes, marks of direction), every blank
- * but the space and, in bare names, what is no letter is written out as <U+202E>. False: it is
- * longer than max_bytes, not UTF-8, or its literals cannot be told apart. */
-bool sp_sql_show(sp_span text, bool is_secret, size_t max_bytes, sp_buf *out);
+ * but the space and, in bare names, what is no letter is written out as <U+202E>. goes_on:
+ * something stands behind the statement on lines of its own (values, settings), so what looks like
+ * it within a literal, a comment or a name has the ends of its lines written out as well. False: it
+ * is longer than max_bytes, not UTF-8, or its literals cannot be told apart. */
+bool sp_sql_show(sp_span text, bool is_secret, bool goes_on, size_t max_bytes, sp_buf *out);
 
 #endif

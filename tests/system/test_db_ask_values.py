@@ -82,6 +82,16 @@ def test_text_and_values_are_shown_and_agreed_to(gate):
     dora.close()
 
 
+def test_a_comment_does_not_look_like_values(gate, raw):
+    text = "DELETE FROM audit.entries WHERE id > $1 OR true /*\n\nVALUES\n  $1 = '199'\n*/"
+    raw.send(parse(text), bound(b"0"), execute(), SYNC)
+    item = asked(gate)
+    shown = gate.people["lena"].get(f"/approvals/{item['id']}")["statement"]
+    assert shown.endswith("/*<U+000A>\n<U+000A>\nVALUES<U+000A>\n  $1 = '199'<U+000A>\n*/\n\nVALUES\n  $1 = '0'")
+    answer(gate, item, "refuse", reason="all of them?")
+    assert Answer(raw).error()["C"] == "42501"
+
+
 @pytest.mark.parametrize("make", [
     typed("DELETE FROM audit.entries WHERE id::text >= $1 OR true", 18, name="p"), typed("DELETE FROM audit.entries WHERE id::text = ANY ($1) OR true", 1002, name="p"),
     query('PREPARE p ("char") AS DELETE FROM audit.entries WHERE id::text >= $1 OR true') + SYNC],

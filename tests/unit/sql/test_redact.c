@@ -93,7 +93,7 @@ static void comments_hide_nothing(void **state)
     assert_string_equal(redacted("SELECT '/* secret */', 'x'", false, 100), "SELECT '***', '***'");
     auto_buf sp_buf out = sp_buf_make(200);
     assert_true(sp_sql_show(SP_SPAN_LIT("DELETE FROM a WHERE k = 'b' -- token\n OR id = 1"), false,
-                            100, &out));
+                            false, 100, &out));
     assert_span_text(sp_buf_borrow(&out), "DELETE FROM a WHERE k = 'b'  \n OR id = 1");
 }
 
@@ -133,41 +133,54 @@ static void shown_whole_or_not_at_all(void **state)
 {
     (void)state;
     auto_buf sp_buf out = sp_buf_make(200);
-    assert_true(sp_sql_show(SP_SPAN_LIT("DROP -- a\n\tTABLE \xe4\xb8\xad"), false, 100, &out));
+    assert_true(
+        sp_sql_show(SP_SPAN_LIT("DROP -- a\n\tTABLE \xe4\xb8\xad"), false, false, 100, &out));
     assert_span_text(sp_buf_borrow(&out), "DROP -- a\n\tTABLE \xe4\xb8\xad");
     sp_buf_reset(&out);
-    assert_true(sp_sql_show(SP_SPAN_LIT("a\x1b[K \xe2\x80\xae\xe2\x80\x8b\x0d"), false, 100, &out));
+    assert_true(
+        sp_sql_show(SP_SPAN_LIT("a\x1b[K \xe2\x80\xae\xe2\x80\x8b\x0d"), false, false, 100, &out));
     assert_span_text(sp_buf_borrow(&out), "a<U+001B>[K <U+202E><U+200B><U+000D>");
     sp_buf_reset(&out);
     /* what runs behind a comment stands on a line of its own */
     assert_true(sp_sql_show(SP_SPAN_LIT("DELETE FROM a WHERE k = 1 -- b\r OR true -- c\r\n"), false,
-                            100, &out));
+                            false, 100, &out));
     assert_span_text(sp_buf_borrow(&out),
                      "DELETE FROM a WHERE k = 1 -- b<U+000D>\n OR true -- c<U+000D>\n");
     sp_buf_reset(&out);
     /* an alias is no WHERE; what stands in a literal is no operator */
     assert_true(sp_sql_show(SP_SPAN_LIT("DELETE FROM a x\xc2\xa0WHERE\xc2\xa0k\xef\xbc\x9d"
                                         "7"),
-                            false, 100, &out));
+                            false, false, 100, &out));
     assert_span_text(sp_buf_borrow(&out), "DELETE FROM a x<U+00A0>WHERE<U+00A0>k<U+FF1D>7");
     sp_buf_reset(&out);
     assert_true(sp_sql_show(SP_SPAN_LIT("SELECT '\xef\xbc\x9d' \xef\xbc\x9d -- \xef\xbc\x9d"),
-                            false, 100, &out));
+                            false, false, 100, &out));
     assert_span_text(sp_buf_borrow(&out), "SELECT '\xef\xbc\x9d' <U+FF1D> -- \xef\xbc\x9d");
+    sp_buf_reset(&out);
+    /* nothing within it looks like what is put behind it */
+    assert_true(
+        sp_sql_show(SP_SPAN_LIT("SELECT 1 /*\n\nVALUES\n  $1 = 'a'*/,\n 'b\n', \"c\n\", $$\n$$"
+                                "\n\nVALUES\n  $1 = 'd'"),
+                    false, true, 200, &out));
+    assert_span_text(
+        sp_buf_borrow(&out),
+        "SELECT 1 /*<U+000A>\n<U+000A>\nVALUES<U+000A>\n  $1 = 'a'*/,\n 'b<U+000A>\n', "
+        "\"c<U+000A>\n\", $$<U+000A>\n$$\n\nVALUES\n  $1 = 'd'");
     sp_buf_reset(&out);
     /* a comment ends at either end of a line */
     assert_true(sp_sql_show(SP_SPAN_LIT("DELETE FROM a WHERE k = 'secret' -- b\r OR true"), false,
-                            100, &out));
+                            false, 100, &out));
     assert_true(sp_span_find(sp_buf_borrow(&out), SP_SPAN_LIT(" OR true")) < out.len);
     sp_buf_reset(&out);
-    assert_true(sp_sql_show(SP_SPAN_LIT("ALTER USER a PASSWORD 'x'"), true, 100, &out));
+    assert_true(sp_sql_show(SP_SPAN_LIT("ALTER USER a PASSWORD 'x'"), true, false, 100, &out));
     assert_span_text(sp_buf_borrow(&out), "ALTER USER a PASSWORD '***'");
     sp_buf_reset(&out);
-    assert_false(sp_sql_show(SP_SPAN_LIT("12345678901"), false, 10, &out));
-    assert_true(sp_sql_show(SP_SPAN_LIT("1234567890"), false, 10, &out));
-    assert_false(sp_sql_show(SP_SPAN_LIT("\x1b\x1b"), false, 10, &out)); /* longer when shown */
-    assert_false(sp_sql_show(SP_SPAN_LIT("\xff"), false, 10, &out));
-    assert_false(sp_sql_show(SP_SPAN_LIT("PASSWORD 'a\\' 'b"), true, 100, &out));
+    assert_false(sp_sql_show(SP_SPAN_LIT("12345678901"), false, false, 10, &out));
+    assert_true(sp_sql_show(SP_SPAN_LIT("1234567890"), false, false, 10, &out));
+    assert_false(
+        sp_sql_show(SP_SPAN_LIT("\x1b\x1b"), false, false, 10, &out)); /* longer when shown */
+    assert_false(sp_sql_show(SP_SPAN_LIT("\xff"), false, false, 10, &out));
+    assert_false(sp_sql_show(SP_SPAN_LIT("PASSWORD 'a\\' 'b"), true, false, 100, &out));
     assert_span_text(sp_buf_borrow(&out), "1234567890");
 }
 

@@ -120,6 +120,22 @@ def descendants(pid):
     return found
 
 
+def kill_left(pids):
+    """Ends those of them that have not ended in two seconds; a sentence about each."""
+    end, left = time.monotonic() + 2, []
+    while time.monotonic() < end and any(alive(pid) for pid in pids):
+        time.sleep(0.05)
+    for pid in filter(alive, pids):
+        try:
+            with open(f"/proc/{pid}/cmdline", "rb") as file:
+                name = file.read().replace(b"\0", b" ").decode(errors="replace")
+        except OSError:
+            name = "?"
+        left.append(f"process {pid} is left: {name}")
+        os.kill(pid, signal.SIGKILL)
+    return left
+
+
 def wait_for(what, seconds, condition, step=None):
     """The condition's first true value, or a failure that says what did not come.
 
@@ -287,13 +303,7 @@ class Office:
             self.stop()
         except AssertionError as late:
             trouble.append(str(late))
-        end = time.monotonic() + 2
-        while time.monotonic() < end and any(alive(pid) for pid in self.seen):
-            time.sleep(0.05)
-        for pid in self.seen:
-            if alive(pid):
-                trouble.append(f"process {pid} is left: {self._name(pid)}")
-                os.kill(pid, signal.SIGKILL)
+        trouble += kill_left(self.seen)
         for where, _, names in os.walk(self.run_dir):
             for name in names:
                 path = os.path.join(where, name)
@@ -306,14 +316,6 @@ class Office:
         shutil.rmtree(self.dir, ignore_errors=True)
         if self.uids:
             self.uids_taken.close()
-
-    @staticmethod
-    def _name(pid):
-        try:
-            with open(f"/proc/{pid}/cmdline", "rb") as file:
-                return file.read().replace(b"\0", b" ").decode(errors="replace")
-        except OSError:
-            return "?"
 
     # ---- looking
 

@@ -17,7 +17,7 @@ import tempfile
 import time
 
 import pytest
-from officelib import BUILD, ROOT, alive, descendants, free_port, wait_for
+from officelib import BUILD, ROOT, descendants, free_port, kill_left, wait_for
 from portal import Person, Refused, Totp
 
 pytestmark = pytest.mark.slow
@@ -81,10 +81,8 @@ class Demo:
             self.seen.update(descendants(self.process.pid))
             self.process.send_signal(signal.SIGINT)
         status = self.process.wait(60)
-        left = [pid for pid in self.seen if alive(pid)]
-        for pid in left:
-            os.kill(pid, signal.SIGKILL)
-        assert not left, f"left behind: {left}\n{self.said()}"
+        left = kill_left(self.seen)
+        assert not left, f"{left}\n{self.said()}"
         return status
 
 

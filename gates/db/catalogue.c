@@ -395,7 +395,7 @@ static void open_connection(db_catalogue *c)
                              SP_SPAN_LIT("default_transaction_read_only"),
                              SP_SPAN_LIT("on"),
                              SP_SPAN_LIT("lock_timeout"),
-                             SP_SPAN_LIT("1s")};
+                             SP_SPAN_LIT("200ms")};
     const sp_policy *policy = &db_here.office.snapshot->policy;
     uint32_t resource = sp_policy_resource_find(policy, sp_span_cstr(c->resource));
     const db_back_ask ask = {.policy = policy,

@@ -77,7 +77,7 @@ def counted(gate):
 
 
 def last_run(gate, method):
-    items = gate.audrey.items("/admin/ledger/events?gate=db&person=dora&verdict=allow&limit=50")
+    items = gate.audrey.get("/admin/ledger/events?gate=db&person=dora&verdict=allow&limit=50")["items"]  # the newest
     return next((e for e in items if e.get("method") == method and "sqlstate" in (e.get("detail") or {})), None)
 
 

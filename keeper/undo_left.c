@@ -133,17 +133,10 @@ typedef struct {
     size_t count;
 } taken;
 
-static int compare_ids(const void *a, const void *b)
-{
-    const uint32_t *x = a;
-    const uint32_t *y = b;
-    return (*x > *y) - (*x < *y);
-}
-
 static bool is_ground(const taken *t, uint32_t id)
 {
     return t->count > 0 &&
-           bsearch(&id, t->grounds, t->count, sizeof(*t->grounds), compare_ids) != NULL;
+           bsearch(&id, t->grounds, t->count, sizeof(*t->grounds), undo_compare_ids) != NULL;
 }
 
 static bool stands_on_ground(const taken *t, const keep_toc_entry *entry)
@@ -227,7 +220,7 @@ static bool add_grounds(taken *t, uint32_t *found)
     }
     sp_copy(t->grounds + t->count, found, count * sizeof(*found));
     t->count += count;
-    qsort(t->grounds, t->count, sizeof(*t->grounds), compare_ids);
+    qsort(t->grounds, t->count, sizeof(*t->grounds), undo_compare_ids);
     return count > 0;
 }
 

@@ -24,7 +24,7 @@ static int compare(const void *a, const void *b)
     return by_catalog != 0 ? by_catalog : (x->oid > y->oid) - (x->oid < y->oid);
 }
 
-static int compare_ids(const void *a, const void *b)
+int undo_compare_ids(const void *a, const void *b)
 {
     const uint32_t *x = a;
     const uint32_t *y = b;
@@ -154,7 +154,7 @@ static bool maps_missing(const undo *u, const keep_toc_entry *entry, const keep_
 
 static bool has_id(const uint32_t *ids, size_t count, uint32_t id)
 {
-    return bsearch(&id, ids, count, sizeof(id), compare_ids) != NULL;
+    return bsearch(&id, ids, count, sizeof(id), undo_compare_ids) != NULL;
 }
 
 bool undo_is_missing_id(const undo *u, uint32_t id)
@@ -182,7 +182,7 @@ static void note_light(undo *u, const uint32_t *lessened, size_t count)
         }
     }
     u->missing_ids_count += more;
-    qsort(u->missing_ids, u->missing_ids_count, sizeof(*u->missing_ids), compare_ids);
+    qsort(u->missing_ids, u->missing_ids_count, sizeof(*u->missing_ids), undo_compare_ids);
 }
 
 /* Which entries are of missing objects. */
@@ -208,15 +208,15 @@ static sp_err note_ids(undo *u)
             lessened[lessened_count++] = entry.id;
         }
     }
-    qsort(u->missing_ids, u->missing_ids_count, sizeof(*u->missing_ids), compare_ids);
-    qsort(lessened, lessened_count, sizeof(*lessened), compare_ids);
+    qsort(u->missing_ids, u->missing_ids_count, sizeof(*u->missing_ids), undo_compare_ids);
+    qsort(lessened, lessened_count, sizeof(*lessened), undo_compare_ids);
     note_light(u, lessened, lessened_count);
     return sp_ok();
 }
 
 static void drop_id(undo *u, uint32_t id)
 {
-    uint32_t *at = bsearch(&id, u->missing_ids, u->missing_ids_count, sizeof(id), compare_ids);
+    uint32_t *at = bsearch(&id, u->missing_ids, u->missing_ids_count, sizeof(id), undo_compare_ids);
     if (at != NULL) {
         size_t i = (size_t)(at - u->missing_ids);
         sp_move(at, at + 1, (--u->missing_ids_count - i) * sizeof(*at));

@@ -157,6 +157,8 @@ SP_MUST sp_err undo_find_missing(undo *u);
 bool undo_is_missing(const undo *u, uint32_t catalog, uint32_t oid);
 /* The entry is of a missing object, or of what has no number and falls with one. */
 bool undo_is_missing_id(const undo *u, uint32_t id);
+/* For qsort and bsearch over ids of entries. */
+int undo_compare_ids(const void *a, const void *b);
 /* It is put back from the archive as it stands there. */
 bool undo_is_wanted(const undo *u, const keep_toc_entry *entry);
 /* Missing while all that it stands on is there. */

@@ -22,19 +22,12 @@ static bool is_schema(const keep_toc_entry *entry)
 
 /* ---- what a column may need before it is made again ---- */
 
-static int compare_ids(const void *a, const void *b)
-{
-    const uint32_t *x = a;
-    const uint32_t *y = b;
-    return (*x > *y) - (*x < *y);
-}
-
 /* Made before columns are: schemas, and what list_first() found. */
 static bool is_first(const undo *u, const keep_toc_entry *entry)
 {
     return is_schema(entry) ||
-           (u->first_count > 0 &&
-            bsearch(&entry->id, u->first, u->first_count, sizeof(*u->first), compare_ids) != NULL);
+           (u->first_count > 0 && bsearch(&entry->id, u->first, u->first_count, sizeof(*u->first),
+                                          undo_compare_ids) != NULL);
 }
 
 /* By number: tables whose rows stand in columns that fell. */
@@ -82,7 +75,7 @@ static bool mark_first(const undo *u, const json_t *row_types, bool *marks)
         sp_span depends = entry.depends;
         uint32_t id = 0;
         const uint32_t *at =
-            bsearch(&entry.id, u->first, u->first_count, sizeof(*u->first), compare_ids);
+            bsearch(&entry.id, u->first, u->first_count, sizeof(*u->first), undo_compare_ids);
         if (at == NULL || (!marks[at - u->first] && !is_needed(&entry, row_types))) {
             continue;
         }
@@ -90,7 +83,7 @@ static bool mark_first(const undo *u, const json_t *row_types, bool *marks)
         marks[at - u->first] = true;
         while (keep_toc_next_id(&depends, &id)) {
             const uint32_t *on =
-                bsearch(&id, u->first, u->first_count, sizeof(*u->first), compare_ids);
+                bsearch(&id, u->first, u->first_count, sizeof(*u->first), undo_compare_ids);
             more = more || (on != NULL && !marks[on - u->first]);
             if (on != NULL) {
                 marks[on - u->first] = true;
